@@ -1,0 +1,1 @@
+//! Proof to Principal: certificates, tokens, sessions, enrolment, and the built-in CA.

@@ -1,0 +1,1 @@
+//! Key hierarchy, wrapping, rotation, signing, erasure. Knows nothing of DICOM.

@@ -1,0 +1,1 @@
+//! The DIMSE edge: one module per service class.

@@ -1,0 +1,1 @@
+//! DICOM builders, the demo phantom, and a running server for tests.

@@ -1,0 +1,1 @@
+//! Encrypted packs: the Vault trait and its disk implementation.

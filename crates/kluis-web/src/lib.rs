@@ -1,0 +1,1 @@
+//! The HTTPS edge: one file per URL noun, the console and the viewer.

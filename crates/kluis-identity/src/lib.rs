@@ -1,1 +1,11 @@
-//! Proof to Principal: certificates, tokens, sessions, enrolment, and the built-in CA.
+//! Proof to [`Principal`](kluis_policy::Principal): client certificates, bearer tokens, browser sessions; enrolment; the built-in authority.
+//!
+//! What it may not do: know routes or DIMSE messages, read a clock (time is an argument), keep a secret. Of every secret
+//! that it hands out only the SHA-256 hash is kept, and every failed proof looks the same from outside.
+
+mod directory;
+pub mod limits;
+mod record;
+
+pub use directory::{Directory, DirectoryError};
+pub use record::{Device, EnrolmentCode, SecretHash, Session, Token, User};

@@ -3,9 +3,16 @@
 //! May not contain: async, sockets, a clock, storage, policy.
 
 mod ae_title;
+pub mod attributes;
+pub mod date_time;
+pub mod dictionary;
 mod fold;
+pub mod matching;
 mod phi;
+pub mod query;
 mod uid;
+
+pub use dicom_core::{Tag, VR};
 
 pub use ae_title::{AeTitle, AeTitleError};
 pub use fold::fold;

@@ -6,10 +6,16 @@ mod ae_title;
 pub mod attributes;
 pub mod date_time;
 pub mod dictionary;
+pub mod file_meta;
 mod fold;
+pub mod frames;
+pub mod limits;
 pub mod matching;
+pub mod part10;
 mod phi;
 pub mod query;
+pub mod sop_class;
+pub mod transfer_syntax;
 mod uid;
 
 pub use dicom_core::{Tag, VR};

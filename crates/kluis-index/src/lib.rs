@@ -1,1 +1,21 @@
-//! Studies, series, instances and the directory of devices and people. The only crate with SQL.
+//! Studies, series and instances, and the directory of devices and people: the only crate with SQL.
+//!
+//! [`Index`] is what the archive sees; [`sqlite`] implements it (PostgreSQL will stand beside it as `postgres/`).
+//! [`suite`] is the behaviour that every implementation shows. The index is derived: packs and keys rebuild it, so it
+//! may lose its last moments in a crash, and the archive replays them from the packs behind [`Watermark`].
+//!
+//! May not contain: blobs, HTTP, a clock, decisions. Row filters come from the permit and are applied in SQL.
+
+mod error;
+mod index;
+pub mod limits;
+mod record;
+mod search;
+
+pub use error::IndexError;
+pub use index::Index;
+pub use record::{
+    CheckReport, ConflictRow, Counts, HotInstance, Inserted, InstanceRow, Known, Location, ManifestPointer,
+    NewInstance, SealCandidate, SeriesRow, StudyRow, Watermark,
+};
+pub use search::{Page, Row, SeriesCursor, SeriesMatch, SeriesPage, is_searchable, matches};

@@ -1,0 +1,18 @@
+//! Every limit of the index in one place.
+
+/// Most rows of one answer.
+pub const MAX_LIMIT: u32 = 1_000;
+/// Most rows passed over; an offset is served by walking.
+pub const MAX_OFFSET: u32 = 10_000;
+/// Most filters of one query.
+pub const MAX_FILTERS: usize = 64;
+/// Most values of one list (UID lists, multiple values), and most UIDs asked about at once.
+pub const MAX_VALUES: usize = 1_000;
+/// Most bytes of one value or pattern in a filter.
+pub const MAX_VALUE_BYTES: usize = 4_096;
+/// Most rows looked at in memory for one search whose filters the database cannot answer by itself.
+pub const MAX_ROWS_WALKED: u32 = 100_000;
+/// Most instances in one insert.
+pub const MAX_BATCH: usize = 10_000;
+/// Most rows of one answer of [`crate::Index::instances`]; a series beyond it is not sealed and not listed in one go.
+pub const MAX_INSTANCES: usize = 1_000_000;

@@ -1,0 +1,98 @@
+//! Which attributes can be searched at which level, and the filters of a query evaluated in memory.
+
+use kluis_dicom::{
+    Tag,
+    matching::{self, Manner},
+    query::{Filter, Level, Query},
+};
+use serde_json::{Map, Value};
+
+/// Whether the index keeps the attribute (or the sequence in which the path begins) for rows of this level. A filter on
+/// any other attribute is passed over, as PS3.4 C.4.1.1.4 has it for optional keys that are not supported; the caller
+/// tells the peer.
+#[must_use]
+pub fn is_searchable(level: Level, path: &[Tag]) -> bool {
+    path.first().and_then(|tag| level_of(*tag)).is_some_and(|kept| kept <= level)
+}
+
+/// Whether a row with these attributes (its own, those of its series and study, and the computed ones) fulfils every
+/// searchable filter of the query. The same answer as the database's.
+#[must_use]
+pub fn matches(query: &Query, attributes: &Map<String, Value>) -> bool {
+    let filters: Vec<Filter> =
+        query.filters.iter().filter(|filter| is_searchable(query.level, &filter.path)).cloned().collect();
+    matching::matches(&filters, attributes, manner(query))
+}
+
+pub(crate) fn manner(query: &Query) -> Manner {
+    Manner { is_fuzzy: query.is_fuzzy, combines_date_time: query.combines_date_time }
+}
+
+/// The level at which an attribute is kept.
+pub(crate) fn level_of(tag: Tag) -> Option<Level> {
+    if STUDY.contains(&tag) {
+        Some(Level::Study)
+    } else if SERIES.contains(&tag) {
+        Some(Level::Series)
+    } else if INSTANCE.contains(&tag) {
+        Some(Level::Instance)
+    } else {
+        None
+    }
+}
+
+pub(crate) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
+pub(crate) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
+pub(crate) const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
+pub(crate) const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
+pub(crate) const INSTANCE_AVAILABILITY: Tag = Tag(0x0008, 0x0056);
+
+/// PS3.18 Table 10.6.3-3 and the study attributes that PS3.4 Table C.6-1 and C.6-2 add.
+const STUDY: [Tag; 17] = [
+    Tag(0x0008, 0x0020),
+    Tag(0x0008, 0x0030),
+    Tag(0x0008, 0x0050),
+    INSTANCE_AVAILABILITY,
+    MODALITIES_IN_STUDY,
+    Tag(0x0008, 0x0090),
+    Tag(0x0008, 0x0201),
+    Tag(0x0008, 0x1030),
+    Tag(0x0010, 0x0010),
+    Tag(0x0010, 0x0020),
+    Tag(0x0010, 0x0021),
+    Tag(0x0010, 0x0030),
+    Tag(0x0010, 0x0032),
+    Tag(0x0010, 0x0040),
+    Tag(0x0010, 0x1010),
+    STUDY_INSTANCE_UID,
+    Tag(0x0020, 0x0010),
+];
+
+/// PS3.18 Table 10.6.3-4 and frequent keys beside it.
+const SERIES: [Tag; 13] = [
+    Tag(0x0008, 0x0021),
+    Tag(0x0008, 0x0031),
+    Tag(0x0008, 0x0060),
+    Tag(0x0008, 0x1010),
+    Tag(0x0008, 0x103E),
+    Tag(0x0018, 0x0015),
+    Tag(0x0018, 0x1030),
+    SERIES_INSTANCE_UID,
+    Tag(0x0020, 0x0011),
+    Tag(0x0020, 0x0060),
+    Tag(0x0040, 0x0244),
+    Tag(0x0040, 0x0245),
+    Tag(0x0040, 0x0275),
+];
+
+/// PS3.18 Table 10.6.3-5.
+const INSTANCE: [Tag; 8] = [
+    Tag(0x0008, 0x0016),
+    SOP_INSTANCE_UID,
+    Tag(0x0008, 0x3002),
+    Tag(0x0020, 0x0013),
+    Tag(0x0028, 0x0008),
+    Tag(0x0028, 0x0010),
+    Tag(0x0028, 0x0011),
+    Tag(0x0028, 0x0100),
+];

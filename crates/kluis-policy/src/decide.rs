@@ -107,19 +107,141 @@ fn role_includes(role: Role, operation: &Operation) -> bool {
         }
         Operation::ViewConsole => matches!(role, Admin | Radiologist | Referrer | Uploader | Auditor),
         Operation::ReadLedger { .. } | Operation::VerifyArchive => matches!(role, Admin | Auditor),
-        Operation::ReadMetrics
-        | Operation::ManageDevices
-        | Operation::ManageUsers
-        | Operation::ManageTokens => matches!(role, Admin),
+        Operation::ReadMetrics | Operation::ManageDevices | Operation::ManageUsers | Operation::ManageTokens => {
+            matches!(role, Admin)
+        }
     }
 }
 
 fn decide_referrer(own: String, operation: &Operation, facts: &Facts) -> Decision {
+    let discloses = matches!(operation, Operation::Retrieve { .. } | Operation::Search { .. });
+    if own.is_empty() && discloses {
+        // an empty name would match every study that names nobody
+        return Decision::Denied(Denial::NotOwnStudy);
+    }
     if let Operation::Retrieve { .. } = operation {
-        let is_own = facts.study_referring.as_deref().is_some_and(|name| !own.is_empty() && fold(name) == own);
+        let is_own = facts.study_referring.as_deref().is_some_and(|name| fold(name) == own);
         if !is_own {
             return Decision::Denied(Denial::NotOwnStudy);
         }
     }
     Decision::Allowed(RowFilter::Referring(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DeviceRights, Level, LogName, Target};
+
+    fn operations() -> Vec<Operation> {
+        let target = Target::study("1.2.3".parse().unwrap());
+        vec![
+            Operation::Echo,
+            Operation::Store { study: None },
+            Operation::Search { level: Level::Study },
+            Operation::Search { level: Level::Series },
+            Operation::Search { level: Level::Instance },
+            Operation::Retrieve { target },
+            Operation::ReadLedger { log: LogName::Objects },
+            Operation::ReadLedger { log: LogName::Audit },
+            Operation::ViewConsole,
+            Operation::ViewViewer,
+            Operation::ReadMetrics,
+            Operation::ReadApiDescription,
+            Operation::SignOut,
+            Operation::ManageDevices,
+            Operation::ManageUsers,
+            Operation::ManageTokens,
+            Operation::VerifyArchive,
+        ]
+    }
+
+    fn allowed(principal: &Principal, facts: &Facts) -> Vec<&'static str> {
+        operations()
+            .iter()
+            .filter(|operation| matches!(decide(principal, operation, facts), Decision::Allowed(_)))
+            .map(Operation::name)
+            .collect()
+    }
+
+    fn person(role: Role) -> Principal {
+        Principal::Person { name: "someone".to_owned(), role, referring: None }
+    }
+
+    fn device(rights: &str) -> Principal {
+        let rights: DeviceRights = rights.parse().unwrap();
+        Principal::Device { ae: "CT1".to_owned(), key_fingerprint: String::new(), rights }
+    }
+
+    #[test]
+    fn what_each_role_may_do() {
+        let facts = Facts::default();
+        let reading = ["search-studies", "search-series", "search-instances", "retrieve", "view-console"];
+        let always = ["read-api-description", "sign-out"];
+        let table: [(Role, Vec<&str>); 4] = [
+            (Role::Radiologist, [&reading[..], &["view-viewer"], &always].concat()),
+            (Role::Uploader, [&["store", "view-console"][..], &always].concat()),
+            (
+                Role::Auditor,
+                [&["read-objects-log", "read-audit-log", "view-console"][..], &always, &["verify-archive"]].concat(),
+            ),
+            // without facts a study is nobody's own
+            (
+                Role::Referrer,
+                ["search-studies", "search-series", "search-instances", "view-console", "view-viewer"]
+                    .into_iter()
+                    .chain(always)
+                    .collect(),
+            ),
+        ];
+        for (role, expected) in table {
+            assert_eq!(allowed(&person(role), &facts), expected, "{role}");
+        }
+        let mut admin: Vec<&str> = operations().iter().map(Operation::name).collect();
+        admin.retain(|name| *name != "echo");
+        assert_eq!(allowed(&person(Role::Admin), &facts), admin);
+    }
+
+    #[test]
+    fn what_each_device_right_gives() {
+        let facts = Facts::default();
+        for (rights, expected) in [
+            ("", vec!["echo"]),
+            ("store", vec!["echo", "store"]),
+            ("find", vec!["echo", "search-studies", "search-series", "search-instances"]),
+            ("get", vec!["echo", "retrieve"]),
+            ("move,commit,worklist", vec!["echo"]),
+        ] {
+            assert_eq!(allowed(&device(rights), &facts), expected, "{rights}");
+        }
+        assert_eq!(DeviceRights::default().to_string(), "store");
+    }
+
+    #[test]
+    fn referrer_reads_own_studies_only() {
+        let me = Principal::Service {
+            name: "token".to_owned(),
+            role: Role::Referrer,
+            referring: Some("Müller^Jörg".to_owned()),
+        };
+        let retrieve = Operation::Retrieve { target: Target::study("1.2.3".parse().unwrap()) };
+        for (referring, is_own) in
+            [(Some("MULLER^JORG"), true), (Some("Müller^Anna"), false), (Some(""), false), (None, false)]
+        {
+            let facts = Facts { study_referring: referring.map(str::to_owned) };
+            let decision = decide(&me, &retrieve, &facts);
+            assert_eq!(matches!(decision, Decision::Allowed(_)), is_own, "{referring:?}");
+        }
+        let search = decide(&me, &Operation::Search { level: Level::Study }, &Facts::default());
+        assert_eq!(search, Decision::Allowed(RowFilter::Referring("muller^jorg".to_owned())));
+
+        let nobody = Principal::Person { name: "x".to_owned(), role: Role::Referrer, referring: Some("^^".to_owned()) };
+        let search = decide(&nobody, &Operation::Search { level: Level::Study }, &Facts::default());
+        assert_eq!(search, Decision::Denied(Denial::NotOwnStudy));
+    }
+
+    #[test]
+    fn operator_may_everything() {
+        assert_eq!(allowed(&Principal::Operator, &Facts::default()).len(), operations().len());
+    }
 }

@@ -14,6 +14,8 @@ const PIXEL_MM: f32 = 0.16;
 /// Height of the upper edge of the detector over the lower end of the trunk.
 const TOP_MM: f32 = 308.0;
 const RAY_MM: f32 = 1.6;
+/// Millimetres of water after which the picture has come 63 hundredths of the way to white.
+const REACH_MM: f32 = 150.0;
 
 /// The image.
 pub(super) fn instance(phantom: &Phantom) -> DataSetBuilder {
@@ -45,7 +47,7 @@ fn pixels(phantom: &Phantom) -> Vec<u16> {
             let x = (scale(column) - f32::from(COLUMNS) / 2.0) * PIXEL_MM;
             let seen = shadow.at(x, height);
             let speckle = grain.next().copied().unwrap_or(0.0) * 14.0;
-            pixels.push(stored(120.0 + 16.5 * seen + speckle, 4095));
+            pixels.push(stored(4_095.0 * (1.0 - (-seen / REACH_MM).exp()) + 60.0 + speckle, 4095));
         }
     }
     pixels
@@ -96,6 +98,7 @@ fn anatomy(set: DataSetBuilder) -> DataSetBuilder {
         .text((0x0008, 0x0068), "CS", "FOR PRESENTATION")
         .code((0x0008, 0x2218), "43799004", "SCT", "Chest")
         .text((0x0018, 0x0015), "CS", "CHEST")
+        .text((0x0018, 0x1508), "CS", "NONE")
         .text((0x0018, 0x5101), "CS", "PA")
         .text((0x0020, 0x0020), "CS", "L\\F")
         .text((0x0020, 0x0062), "CS", "U")
@@ -112,8 +115,8 @@ fn detector(set: DataSetBuilder) -> DataSetBuilder {
         .text((0x0028, 0x0301), "CS", "NO")
         .text((0x0028, 0x1040), "CS", "LOG")
         .words16((0x0028, 0x1041), "SS", vec![1])
-        .decimals((0x0028, 0x1050), &[1_900.0])
-        .decimals((0x0028, 0x1051), &[3_200.0])
+        .decimals((0x0028, 0x1050), &[2_350.0])
+        .decimals((0x0028, 0x1051), &[2_900.0])
         .decimals((0x0028, 0x1052), &[0.0])
         .decimals((0x0028, 0x1053), &[1.0])
         .text((0x0028, 0x1054), "LO", "US")

@@ -127,27 +127,27 @@ fn paint_inside(canvas: &mut Canvas, z: f32) {
         body([12.0, 10.0, 64.0], [10.0, 15.0, 15.0], -0.3, GREY_MATTER + 90.0); // thalamus
         body([11.0, -18.0, 78.0], [6.0, 22.0, 14.0], 0.25, FLUID); // lateral ventricle
         body([20.0, 26.0, 76.0], [7.0, 22.0, 14.0], -0.45, FLUID);
-        body([24.0, 52.0, 16.0], [28.0, 24.0, 24.0], 0.2, GREY_MATTER + 120.0); // cerebellum
-        body([22.0, 52.0, 16.0], [17.0, 12.0, 16.0], 0.2, WHITE_MATTER - 80.0);
+        body([19.0, 38.0, 18.0], [22.0, 20.0, 18.0], 0.2, GREY_MATTER + 120.0); // cerebellum
+        body([18.0, 38.0, 18.0], [14.0, 10.0, 12.0], 0.2, WHITE_MATTER - 80.0);
     }
     if z < 50.0 {
-        canvas.paint(&Ellipse::new((0.0, 22.0), (14.0, 15.0), WHITE_MATTER - 60.0));
-        canvas.paint(&Ellipse::new((0.0, 40.0), (7.0, 4.0), FLUID)); // fourth ventricle
+        canvas.paint(&Ellipse::new((0.0, 16.0), (13.0, 14.0), WHITE_MATTER - 60.0));
+        canvas.paint(&Ellipse::new((0.0, 32.0), (6.0, 3.0), FLUID)); // fourth ventricle
     } else if z < 72.0 {
         canvas.paint(&Ellipse::new((0.0, 4.0), (1.8, 12.0), FLUID)); // third ventricle
     }
 }
 
 fn paint_face(canvas: &mut Canvas, z: f32) {
-    canvas.paint(&Ellipse::new((0.0, -58.0), (13.0, 26.0), 60.0)); // nose and sinuses
-    canvas.paint(&Ellipse::new((0.0, -56.0), (2.0, 24.0), 600.0));
+    canvas.paint(&Ellipse::new((0.0, -46.0), (12.0, 19.0), 60.0)); // nose and sinuses
+    canvas.paint(&Ellipse::new((0.0, -45.0), (2.0, 17.0), 600.0));
     for side in [-1.0, 1.0] {
         let part = 1.0 - ((z - 20.0) / 13.0).powi(2);
         if part > 0.0 {
-            let radius = 12.5 * part.sqrt();
-            canvas.paint(&Ellipse::new((side * 31.0, -58.0), (radius + 6.0, radius + 7.0), FAT - 200.0));
-            canvas.paint(&Ellipse::new((side * 31.0, -62.0), (radius, radius), FLUID + 60.0));
-            canvas.paint(&Ellipse::new((side * 31.0, -71.0), (radius * 0.4, radius * 0.2), 640.0));
+            let radius = 10.5 * part.sqrt();
+            canvas.paint(&Ellipse::new((side * 28.0, -49.0), (radius + 3.5, radius + 4.5), FAT - 200.0));
+            canvas.paint(&Ellipse::new((side * 28.0, -51.0), (radius, radius), FLUID + 60.0));
+            canvas.paint(&Ellipse::new((side * 28.0, -58.5), (radius * 0.4, radius * 0.2), 640.0));
         }
     }
 }
@@ -166,7 +166,7 @@ fn geometry(set: DataSetBuilder, phantom: &Phantom, z: f32, first_mm: f32, spaci
 }
 
 fn acquisition(set: DataSetBuilder) -> DataSetBuilder {
-    set.text((0x0008, 0x0008), "CS", "ORIGINAL\\PRIMARY\\M\\SE")
+    set.text((0x0008, 0x0008), "CS", "ORIGINAL\\PRIMARY\\OTHER")
         .text((0x0018, 0x0015), "CS", "HEAD")
         .text((0x0018, 0x0020), "CS", "SE")
         .text((0x0018, 0x0021), "CS", "SK")

@@ -27,7 +27,8 @@ pub(super) fn instance(phantom: &Phantom) -> DataSetBuilder {
         model: "Phantom US",
     };
     let set = modules::instance(phantom, &words, 1)
-        .text((0x0008, 0x0008), "CS", "ORIGINAL\\PRIMARY\\\\0001")
+        .text((0x0008, 0x0008), "CS", "ORIGINAL\\PRIMARY\\TTE\\0001")
+        .text((0x0018, 0x0015), "CS", "HEART")
         .decimals((0x0018, 0x1063), &[FRAME_MS])
         .text((0x0020, 0x0020), "CS", "")
         .text((0x0028, 0x0008), "IS", FRAMES.to_string())

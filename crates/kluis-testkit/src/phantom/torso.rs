@@ -286,7 +286,7 @@ mod tests {
             ("aorta", 80.0, 14.0, 44.0, 180.0..240.0),
             ("vertebra", 110.0, 0.0, 62.0, 200.0..1000.0),
             ("windpipe", 220.0, 0.0, 10.0, -1001.0..-950.0),
-            ("muscle of the back", 40.0, 40.0, 88.0, 30.0..80.0),
+            ("muscle over the breastbone", 100.0, 0.0, -101.0, 40.0..70.0),
         ];
         for (what, z, x, y, expected) in cases {
             let found = at(z, x, y);

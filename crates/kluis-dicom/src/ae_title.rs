@@ -28,8 +28,8 @@ impl FromStr for AeTitle {
     /// Leading and trailing spaces are not significant (PS3.5 6.2) and are dropped.
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let text = s.trim_matches(' ');
-        let is_valid = (1..=16).contains(&text.len())
-            && text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'\\');
+        let is_valid =
+            (1..=16).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'\\');
         if is_valid { Ok(Self(text.to_owned())) } else { Err(AeTitleError) }
     }
 }

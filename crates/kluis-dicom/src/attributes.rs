@@ -3,11 +3,14 @@
 //!
 //! Read from the bounded header only. Patient data stands in no error and no `Debug`.
 
+mod extract;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::extract::extract;
 use crate::{Tag, Uid};
 
 /// Which instance this is.
@@ -149,3 +152,6 @@ impl fmt::Debug for InstanceKeys {
         f.write_str("InstanceKeys(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

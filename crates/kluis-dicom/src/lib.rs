@@ -4,14 +4,18 @@
 
 mod ae_title;
 pub mod attributes;
+pub mod charset;
 pub mod date_time;
 pub mod dictionary;
+pub mod element_value;
 pub mod file_meta;
 mod fold;
 pub mod frames;
+pub mod json;
 pub mod limits;
 pub mod matching;
 pub mod part10;
+pub mod person_name;
 mod phi;
 pub mod query;
 pub mod sop_class;
@@ -21,6 +25,8 @@ mod uid;
 pub use dicom_core::{Tag, VR};
 
 pub use ae_title::{AeTitle, AeTitleError};
+pub use charset::Charset;
 pub use fold::fold;
+pub use person_name::PersonName;
 pub use phi::Phi;
 pub use uid::{Uid, UidError};

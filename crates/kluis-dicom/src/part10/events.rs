@@ -2,7 +2,14 @@
 
 use dicom_core::{Tag, VR};
 
-use super::outline::{BulkSpan, Header};
+use super::{
+    element::{Decoded, Syntax, decode},
+    nesting::{Nesting, Step},
+    outline::{BulkSpan, Header},
+};
+
+/// Decides between US and SS for others.
+const PIXEL_REPRESENTATION: Tag = Tag(0x0028, 0x0103);
 
 /// One step through a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,25 +59,88 @@ impl std::fmt::Debug for Value<'_> {
     }
 }
 
-/// Iterator over the events of a header. Never fails: the gate has checked the structure before.
+/// Iterator over the events of a header. Never fails: the gate has checked the structure before. A header that did not come
+/// from the gate ends where it stops making sense.
+#[derive(Debug, Clone)]
 pub struct Events<'a> {
     header: &'a Header,
+    nesting: Nesting,
+    /// In the bytes of the header.
+    position: usize,
+    /// In the data set: `position` and the bulk values so far.
+    offset: u64,
+    next_bulk: usize,
+    is_big_endian: bool,
 }
 
 impl Header {
     /// The data elements in the order in which they stand in the data set.
     #[must_use]
     pub fn events(&self) -> Events<'_> {
-        Events { header: self }
+        let syntax = Syntax { explicit_vr: self.explicit_vr, big_endian: self.big_endian };
+        Events {
+            header: self,
+            nesting: Nesting::new(syntax),
+            position: 0,
+            offset: 0,
+            next_bulk: 0,
+            is_big_endian: self.big_endian,
+        }
     }
 }
 
-impl Events<'_> {
+impl<'a> Events<'a> {
     /// Whether the value of the last event has its most significant byte first. As [`Header::is_big_endian`], except
     /// inside UN of undefined length, which is always little endian (PS3.5 6.2.2).
     #[must_use]
     pub fn is_big_endian(&self) -> bool {
-        self.header.is_big_endian()
+        self.is_big_endian
+    }
+
+    /// How many sequences are open after the last event.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.nesting.depth()
+    }
+
+    fn read(&mut self) -> Option<Event<'a>> {
+        let rest = self.header.bytes.get(self.position..)?;
+        if let Some(first) = rest.first_chunk() {
+            self.nesting.probe(*first);
+        }
+        let syntax = self.nesting.syntax();
+        let Decoded::Header(header) = decode(rest, syntax) else { return None };
+        let step = self.nesting.step(&header, self.offset).ok()?;
+        self.position = self.position.checked_add(header.size)?;
+        self.offset = self.offset.checked_add(header.size as u64)?;
+        self.is_big_endian = syntax.big_endian;
+        match step {
+            Step::Value { vr, length } => self.value(header.tag, vr, u64::from(length)),
+            Step::Fragments { vr } => self.value(header.tag, vr, u64::MAX),
+            Step::SequenceStart => Some(Event::SequenceStart { tag: header.tag }),
+            Step::ItemStart => Some(Event::ItemStart),
+            Step::ItemEnd => Some(Event::ItemEnd),
+            Step::SequenceEnd => Some(Event::SequenceEnd),
+        }
+    }
+
+    fn value(&mut self, tag: Tag, vr: VR, length: u64) -> Option<Event<'a>> {
+        let index = self.next_bulk;
+        if let Some(span) = self.header.bulk.get(index)
+            && span.header_position == self.position as u64
+        {
+            self.next_bulk += 1;
+            self.offset = self.offset.checked_add(span.length)?;
+            return Some(Event::Element { tag, vr, value: Value::Bulk { index, span } });
+        }
+        let end = self.position.checked_add(usize::try_from(length).ok()?)?;
+        let bytes = self.header.bytes.get(self.position..end)?;
+        self.position = end;
+        self.offset = self.offset.checked_add(length)?;
+        if tag == PIXEL_REPRESENTATION {
+            self.nesting.set_signed(bytes.contains(&1));
+        }
+        Some(Event::Element { tag, vr, value: Value::Inline(bytes) })
     }
 }
 
@@ -78,6 +148,17 @@ impl<'a> Iterator for Events<'a> {
     type Item = Event<'a>;
 
     fn next(&mut self) -> Option<Event<'a>> {
-        None
+        match self.nesting.close_at(self.offset) {
+            Some(Step::ItemEnd) => return Some(Event::ItemEnd),
+            Some(_) => return Some(Event::SequenceEnd),
+            None => {}
+        }
+        let event = self.read();
+        if event.is_none() {
+            self.position = usize::MAX;
+        }
+        event
     }
 }
+
+impl std::iter::FusedIterator for Events<'_> {}

@@ -5,10 +5,15 @@
 //! [`Events`] reads a header. Nothing else in the product may read untrusted bytes as DICOM.
 
 mod byte_string;
+mod element;
 mod events;
 mod gate;
+mod head;
+mod inflate;
+mod nesting;
 mod outline;
 mod refusal;
+mod scanner;
 
 pub use events::{Event, Events, Value};
 pub use gate::{DataSetBytes, Gate, Source};

@@ -1,0 +1,148 @@
+//! A pack file: its name, its first page, and the walk over its records.
+
+use std::io;
+
+use crate::{
+    Location, RecordHeader,
+    record::{ALIGNMENT, HEADER_LEN, TRAILER_LEN, trailer},
+};
+
+use super::storage::{PackFile, read_full};
+
+/// Records begin behind the pack's first page.
+pub(super) const FIRST_RECORD: u64 = ALIGNMENT;
+
+const MAGIC: [u8; 8] = *b"kluispak";
+const VERSION: u16 = 1;
+const CHECK_BYTES: usize = 1024 * 1024;
+
+/// The file of a pack.
+pub(super) fn name(pack: u64) -> String {
+    format!("{pack:016x}.pack")
+}
+
+/// The pack of a file; `None` for a file of another kind.
+pub(super) fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".pack")?;
+    let is_ours = digits.len() == 16 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_ours)
+}
+
+/// A pack's first page: magic, version, number, checksum.
+pub(super) fn first_page(pack: u64) -> Vec<u8> {
+    let mut page = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &pack.to_le_bytes()].concat();
+    page.extend(crc32fast::hash(&page).to_le_bytes());
+    page.resize(FIRST_RECORD as usize, 0);
+    page
+}
+
+/// Whether the pack begins as it should.
+pub(super) fn has_first_page(file: &dyn PackFile, pack: u64) -> io::Result<bool> {
+    let mut page = vec![0; FIRST_RECORD as usize];
+    match read_full(file, &mut page, 0) {
+        Ok(()) => Ok(page == first_page(pack)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The record that begins here and ends by `end`, going by its header alone.
+pub(super) fn header_at(file: &dyn PackFile, pack: u64, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
+    if end.saturating_sub(offset) < ALIGNMENT {
+        return Ok(None);
+    }
+    let mut bytes = [0; HEADER_LEN];
+    read_full(file, &mut bytes, offset)?;
+    let header = RecordHeader::decode(&bytes, pack, offset);
+    Ok(header.filter(|header| header.location(pack, offset).end().offset <= end))
+}
+
+/// Whether everything between header and trailer is what was written.
+pub(super) fn has_whole_body(file: &dyn PackFile, location: Location) -> io::Result<bool> {
+    let mut at = location.offset.saturating_add(HEADER_LEN as u64);
+    let end = location.end().offset.saturating_sub(TRAILER_LEN as u64);
+    let mut checksum = crc32fast::Hasher::new();
+    let mut buffer = vec![0; CHECK_BYTES];
+    while at < end {
+        let length = usize::try_from(end.saturating_sub(at)).map_or(CHECK_BYTES, |left| left.min(CHECK_BYTES));
+        let part = buffer.get_mut(..length).unwrap_or_default();
+        read_full(file, part, at)?;
+        checksum.update(part);
+        at = at.saturating_add(length as u64);
+    }
+    let mut last = [0; TRAILER_LEN];
+    read_full(file, &mut last, end)?;
+    Ok(last == trailer(location.length, checksum.finalize()))
+}
+
+/// What a walk meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Record(Location, RecordHeader),
+    /// Bytes that are no record, up to the next whole record or the end.
+    Gap {
+        from: u64,
+        to: u64,
+    },
+}
+
+/// Goes over a pack's records from `at` to `end`.
+pub(super) struct Walk<'a> {
+    pub(super) file: &'a dyn PackFile,
+    pub(super) pack: u64,
+    pub(super) at: u64,
+    pub(super) end: u64,
+    /// Whether every record's checksum is verified, not only those behind a gap.
+    pub(super) is_thorough: bool,
+}
+
+impl Walk<'_> {
+    /// The next step, or `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Step>> {
+        self.at = self.at.max(FIRST_RECORD);
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        if let Some(step) = self.record(self.at, self.is_thorough)? {
+            return Ok(Some(step));
+        }
+        let from = self.at;
+        let mut to = (from / ALIGNMENT).saturating_add(1).saturating_mul(ALIGNMENT);
+        // A header may look right by itself after a torn write: behind a gap the whole record must be.
+        while to < self.end && self.header(to, true)?.is_none() {
+            to = to.saturating_add(ALIGNMENT);
+        }
+        self.at = to.min(self.end);
+        Ok(Some(Step::Gap { from, to: self.at }))
+    }
+
+    fn record(&mut self, at: u64, is_thorough: bool) -> io::Result<Option<Step>> {
+        let Some(header) = self.header(at, is_thorough)? else { return Ok(None) };
+        let location = header.location(self.pack, at);
+        self.at = location.end().offset;
+        Ok(Some(Step::Record(location, header)))
+    }
+
+    fn header(&self, at: u64, is_thorough: bool) -> io::Result<Option<RecordHeader>> {
+        match header_at(self.file, self.pack, at, self.end)? {
+            Some(header) if is_thorough && !has_whole_body(self.file, header.location(self.pack, at))? => Ok(None),
+            found => Ok(found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pack_name_gives_its_number_and_nothing_else_does() {
+        for pack in [0, 1, 0xabc, u64::MAX] {
+            assert_eq!(number(&name(pack)), Some(pack));
+        }
+        for other in ["", ".pack", "1.pack", "000000000000000A.pack", "+00000000000000a.pack", "0000000000000001.part"]
+        {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+}

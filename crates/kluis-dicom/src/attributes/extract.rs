@@ -148,7 +148,13 @@ impl Pass {
             }
             Event::SequenceEnd => self.depth = self.depth.saturating_sub(1),
             Event::Element { tag, vr, value: Value::Inline(bytes) } => {
-                let element = Element { tag, vr: settled_vr(tag, vr), bytes, charset: self.charset, is_big_endian };
+                let element = Element {
+                    tag,
+                    vr: settled_vr(tag, vr),
+                    bytes,
+                    charset: self.charset,
+                    is_big_endian: is_big_endian && vr != VR::UN,
+                };
                 match self.depth {
                     0 => self.root_element(element),
                     2 => self.item_element(element),
@@ -310,7 +316,10 @@ fn bounded_json(element: Element<'_>) -> Option<Json> {
     let values = attribute.get_mut("Value")?.as_array_mut()?;
     let mut left = MAX_JSON_BYTES;
     let mut kept = 0;
-    for value in values.iter_mut().take_while(|_| left > 0) {
+    for value in values.iter_mut() {
+        if left == 0 {
+            break;
+        }
         kept += 1;
         match value {
             Json::String(text) => cut(text, &mut left),

@@ -1,0 +1,209 @@
+//! The journal `entries.log`: the entries behind the last cut, in one file that is only appended to.
+//!
+//! It is the truth for everything that is not yet in durable full bundles, so that an append costs one write and a sync
+//! one flush. Header: magic (8), index of the first entry (u64), CRC-32 of these 16 bytes. Record: length (u16), CRC-32
+//! of index (u64) and entry, entry. All numbers big-endian.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufReader, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+};
+
+use crate::{
+    error::LedgerError,
+    files::{JOURNAL, replace},
+    limits::TILE_WIDTH,
+};
+
+const MAGIC: &[u8; 8] = b"KLUISLG1";
+pub(crate) const HEADER_BYTES: u64 = 20;
+pub(crate) const RECORD_BYTES: u64 = 6;
+
+/// The open journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) file: Arc<File>,
+    pub(crate) base: u64,
+    pub(crate) length: u64,
+    count: u64,
+    /// Where in the file each bundle begins, from `base` on.
+    bundles: Vec<u64>,
+}
+
+impl Journal {
+    /// Makes a journal without entries, durable on return.
+    pub(crate) fn create(path: &Path) -> Result<Self, LedgerError> {
+        replace(path, JOURNAL, &header(0))?;
+        Self::at(path, 0, HEADER_BYTES, 0, Vec::new())
+    }
+
+    /// Opens a journal that a [`Reader`] has read to its end, and cuts what stands behind the last whole record.
+    pub(crate) fn resume(path: &Path, reader: &Reader) -> Result<Self, LedgerError> {
+        let journal = Self::at(path, reader.base, reader.offset, reader.count, reader.bundles.clone())?;
+        let length = journal.file.metadata().map_err(LedgerError::io("read", JOURNAL))?.len();
+        if length != reader.offset {
+            journal.file.set_len(reader.offset).map_err(LedgerError::io("cut", JOURNAL))?;
+            journal.file.sync_all().map_err(LedgerError::io("sync", JOURNAL))?;
+        }
+        Ok(journal)
+    }
+
+    fn at(path: &Path, base: u64, length: u64, count: u64, bundles: Vec<u64>) -> Result<Self, LedgerError> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(LedgerError::io("open", JOURNAL))?;
+        Ok(Self { file: Arc::new(file), base, length, count, bundles })
+    }
+
+    /// Writes a batch behind the last record, all or nothing. `Err(true)` where even the undoing failed.
+    pub(crate) fn append(&mut self, entries: &[Vec<u8>]) -> Result<(), (LedgerError, bool)> {
+        let mut bytes = Vec::with_capacity(entries.iter().map(|entry| entry.len() + 6).sum());
+        let mut bundles = Vec::new();
+        for (index, entry) in (self.base + self.count..).zip(entries) {
+            if index.is_multiple_of(TILE_WIDTH) {
+                bundles.push(self.length + bytes.len() as u64);
+            }
+            push_record(&mut bytes, index, entry);
+        }
+        if let Err(error) = self.file.write_all_at(&bytes, self.length) {
+            // a part may stand there, with whole records among it, which a later start would take for entries
+            let is_lost = self.file.set_len(self.length).is_err();
+            return Err((LedgerError::io("append to", JOURNAL)(error), is_lost));
+        }
+        self.length += bytes.len() as u64;
+        self.count += entries.len() as u64;
+        self.bundles.extend(bundles);
+        Ok(())
+    }
+
+    /// Drops the entries before `target`, a multiple of 256 that is not above the size. Durable on return.
+    pub(crate) fn cut_before(&mut self, path: &Path, target: u64) -> Result<(), LedgerError> {
+        let skipped = usize::try_from((target - self.base) / TILE_WIDTH).unwrap_or(usize::MAX);
+        let start = self.bundles.get(skipped).copied().unwrap_or(self.length);
+        let mut bytes = header(target).to_vec();
+        let mut tail = vec![0; usize::try_from(self.length - start).unwrap_or_default()];
+        self.file.read_exact_at(&mut tail, start).map_err(LedgerError::io("read", JOURNAL))?;
+        bytes.append(&mut tail);
+        replace(path, JOURNAL, &bytes)?;
+        let moved = start - HEADER_BYTES;
+        let bundles = self.bundles.iter().skip(skipped).map(|offset| offset - moved).collect();
+        *self = Self::at(path, target, self.length - moved, self.base + self.count - target, bundles)?;
+        Ok(())
+    }
+}
+
+/// Reads the records of a journal in order.
+pub(crate) struct Reader {
+    input: BufReader<File>,
+    pub(crate) base: u64,
+    /// Whole records read so far.
+    pub(crate) count: u64,
+    /// End of the last whole record in the file.
+    pub(crate) offset: u64,
+    bundles: Vec<u64>,
+    end: u64,
+}
+
+/// What stands next in a journal.
+pub(crate) enum Next {
+    /// The next entry.
+    Entry(Vec<u8>),
+    /// The end.
+    End,
+    /// Bytes that are no whole record.
+    Torn,
+}
+
+impl Reader {
+    pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(LedgerError::Missing(JOURNAL.to_owned()));
+            }
+            Err(error) => return Err(LedgerError::io("open", JOURNAL)(error)),
+        };
+        let end = file.metadata().map_err(LedgerError::io("read", JOURNAL))?.len();
+        let mut found = [0; HEADER_BYTES as usize];
+        let damaged = || LedgerError::Damaged { file: JOURNAL.to_owned(), index: 0 };
+        file.read_exact(&mut found).map_err(|_| damaged())?;
+        let [_, _, _, _, _, _, _, _, base @ .., _, _, _, _] = found;
+        let base = u64::from_be_bytes(base);
+        if found != header(base) || !base.is_multiple_of(TILE_WIDTH) {
+            return Err(damaged());
+        }
+        Ok(Self { input: BufReader::new(file), base, count: 0, offset: HEADER_BYTES, bundles: Vec::new(), end })
+    }
+
+    /// Index of the entry that [`Reader::next`] would return.
+    pub(crate) fn index(&self) -> u64 {
+        self.base + self.count
+    }
+
+    /// Bytes behind the last whole record.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.end.saturating_sub(self.offset)
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Next, LedgerError> {
+        let left = self.remaining();
+        if left == 0 {
+            return Ok(Next::End);
+        }
+        let mut head = [0; RECORD_BYTES as usize];
+        if left < RECORD_BYTES {
+            return Ok(Next::Torn);
+        }
+        self.read(&mut head)?;
+        let [high, low, crc @ ..] = head;
+        let length = u16::from_be_bytes([high, low]);
+        if left < RECORD_BYTES + u64::from(length) {
+            return Ok(Next::Torn);
+        }
+        let mut entry = vec![0; usize::from(length)];
+        self.read(&mut entry)?;
+        let index = self.index();
+        if checksum(index, &entry) != u32::from_be_bytes(crc) {
+            return Ok(Next::Torn);
+        }
+        if index.is_multiple_of(TILE_WIDTH) {
+            self.bundles.push(self.offset);
+        }
+        self.offset += RECORD_BYTES + u64::from(length);
+        self.count += 1;
+        Ok(Next::Entry(entry))
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), LedgerError> {
+        self.input.read_exact(bytes).map_err(LedgerError::io("read", JOURNAL))
+    }
+}
+
+/// Whether there is a journal with anything but a header in it.
+pub(crate) fn has_entries(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.len() > HEADER_BYTES)
+}
+
+fn header(base: u64) -> [u8; HEADER_BYTES as usize] {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    let start = MAGIC.iter().copied().chain(base.to_be_bytes());
+    let crc = crc32fast::hash(&start.clone().collect::<Vec<u8>>()).to_be_bytes();
+    for (to, from) in bytes.iter_mut().zip(start.chain(crc)) {
+        *to = from;
+    }
+    bytes
+}
+
+fn push_record(bytes: &mut Vec<u8>, index: u64, entry: &[u8]) {
+    bytes.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
+    bytes.extend_from_slice(&checksum(index, entry).to_be_bytes());
+    bytes.extend_from_slice(entry);
+}
+
+fn checksum(index: u64, entry: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&index.to_be_bytes());
+    hasher.update(entry);
+    hasher.finalize()
+}

@@ -1,0 +1,168 @@
+//! Opening: the last checkpoint is the yardstick, and what contradicts it is named and not opened.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+};
+
+use crate::{
+    Checkpoint, LedgerError, Log, Recovery, Signer, VerifierKey,
+    edge::{Edge, Tile},
+    files::{CHECKPOINT, Files, JOURNAL, LOCK, replace},
+    hash::{Hash, empty_root, fold_complete},
+    journal::{Journal, Next, Reader, has_entries},
+    log::State,
+    path::full_tiles,
+    publishing::seal,
+    verification,
+};
+
+pub(crate) fn open(
+    dir: &Path,
+    verifier_key_path: &Path,
+    origin: &str,
+    signer: Box<dyn Signer>,
+) -> Result<Log, LedgerError> {
+    let key = VerifierKey::new(origin, signer.public_key()).map_err(|_| LedgerError::Origin)?;
+    let files = Files::create(dir)?;
+    let lock = lock_file(&files)?;
+    let has_key = check_key(verifier_key_path, &key)?;
+    let checkpoint = match files.read_checkpoint()? {
+        Some(note) => Checkpoint::open(&note, &key)?,
+        None => begin(&files, &key, signer.as_ref(), has_key)?,
+    };
+    if !has_key {
+        replace(verifier_key_path, "the verifier key", format!("{key}\n").as_bytes())?;
+    }
+    let mut recovery = Recovery::default();
+    let (edge, journal) = recover(&files, &checkpoint, &mut recovery)?;
+    let durable = AtomicU64::new(checkpoint.size);
+    let state = State {
+        edge,
+        journal,
+        pending: BTreeMap::new(),
+        pending_bytes: 0,
+        published: Arc::new(checkpoint),
+        obsolete: Vec::new(),
+        is_failed: false,
+    };
+    Ok(Log {
+        files,
+        key,
+        signer,
+        state: Mutex::new(state),
+        publishing: Mutex::new(()),
+        verifying: Mutex::new(()),
+        durable,
+        recovery,
+        _lock: lock,
+    })
+}
+
+fn lock_file(files: &Files) -> Result<File, LedgerError> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(files.path(LOCK))
+        .map_err(LedgerError::io("open", LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked),
+        Err(TryLockError::Error(error)) => Err(LedgerError::io("lock", LOCK)(error)),
+    }
+}
+
+/// Whether the verifier key is on disk; one of another key is an error.
+fn check_key(path: &Path, key: &VerifierKey) -> Result<bool, LedgerError> {
+    match fs::read_to_string(path) {
+        Ok(line) if line.trim_end() == key.to_string() => Ok(true),
+        Ok(_) => Err(LedgerError::KeyDiffers),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(LedgerError::io("read", "the verifier key")(error)),
+    }
+}
+
+/// A new log: an empty journal, a checkpoint of size 0, and last the key. Where the key is there without a checkpoint,
+/// the checkpoint was taken away.
+fn begin(files: &Files, key: &VerifierKey, signer: &dyn Signer, has_key: bool) -> Result<Checkpoint, LedgerError> {
+    let journal = files.path(JOURNAL);
+    if has_key || has_entries(&journal) {
+        return Err(LedgerError::Missing(CHECKPOINT.to_owned()));
+    }
+    Journal::create(&journal)?;
+    let checkpoint = seal(key, signer, 0, empty_root())?;
+    files.write_checkpoint(&checkpoint.note)?;
+    Ok(checkpoint)
+}
+
+/// Reads what the journal repeats, holds it against the checkpoint on the way, and cuts the torn tail.
+fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> Result<(Edge, Journal), LedgerError> {
+    let path = files.path(JOURNAL);
+    let mut reader = Reader::open(&path)?;
+    if reader.base > checkpoint.size {
+        return Err(LedgerError::RolledBack { checkpoint: checkpoint.size, journal: reader.base });
+    }
+    let mut edge = Edge::at_boundary(reader.base, upper_levels(files, reader.base)?);
+    let mut full = Vec::new();
+    let mut is_checked = false;
+    loop {
+        if edge.size() == checkpoint.size && !is_checked {
+            is_checked = true;
+            // before anything is mended, so that what was there can still be examined
+            if edge.root()? != checkpoint.root {
+                let index = verification::first_contradiction(files, checkpoint)?;
+                return Err(LedgerError::Contradiction { index });
+            }
+            full.extend(edge.partial_tiles());
+        }
+        match reader.next()? {
+            Next::Entry(entry) => edge.push(&entry, &mut full),
+            Next::End => break,
+            Next::Torn if edge.size() < checkpoint.size => {
+                return Err(LedgerError::Damaged { file: JOURNAL.to_owned(), index: edge.size() });
+            }
+            Next::Torn => break,
+        }
+        if is_checked {
+            renew(files, &mut full, recovery)?;
+        }
+    }
+    if edge.size() < checkpoint.size {
+        return Err(LedgerError::Truncated { entries: edge.size(), checkpoint: checkpoint.size });
+    }
+    renew(files, &mut full, recovery)?;
+    recovery.cut_bytes = reader.remaining();
+    let journal = Journal::resume(&path, &reader)?;
+    if *recovery != Recovery::default() {
+        tracing::warn!(origin = checkpoint.origin, ?recovery, "the end of the log was mended");
+    }
+    Ok((edge, journal))
+}
+
+/// A crash may have kept a tile from reaching the disk although the journal has its entries.
+fn renew(files: &Files, full: &mut Vec<Tile>, recovery: &mut Recovery) -> Result<(), LedgerError> {
+    for tile in full.drain(..) {
+        recovery.renewed_tiles += u64::from(files.renew(&tile)?);
+    }
+    Ok(())
+}
+
+/// The hashes of the partial tiles above the leaves, each the root of a full tile: of all tiles only those at the edge
+/// are read, at most 255 of each level.
+fn upper_levels(files: &Files, size: u64) -> Result<Vec<Vec<Hash>>, LedgerError> {
+    let mut levels = Vec::new();
+    for level in 0_u8..7 {
+        let last = full_tiles(level, size);
+        let first = full_tiles(level + 1, size) * crate::limits::TILE_WIDTH;
+        let mut hashes = Vec::new();
+        for index in first..last {
+            hashes.push(fold_complete(&files.full_hashes(level, index)?).unwrap_or_default());
+        }
+        levels.push(hashes);
+    }
+    Ok(levels)
+}

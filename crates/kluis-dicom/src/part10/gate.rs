@@ -1,10 +1,14 @@
 //! The gate: takes bytes as they arrive, in slices of any size, and says what they are or why they are refused.
 
+use dicom_core::Tag;
+
 use super::{
     Outline, Refusal,
     element::Syntax,
     head::{Head, Resolved},
-    inflate::Inflate,
+    inflate::{Inflate, Tail},
+    outline::RepairKind,
+    refusal::Place,
     scanner::{Repairs, Scanner},
 };
 use crate::{
@@ -188,10 +192,12 @@ impl Body {
     }
 
     fn finish(self) -> Result<Outline, Refusal> {
-        if let Some(inflate) = &self.inflate {
-            inflate.finish()?;
+        let tail = self.inflate.as_ref().map(Inflate::finish).transpose()?;
+        let mut scanned = self.scanner.finish()?;
+        if tail == Some(Tail::Trailer) {
+            let place = Place { tag: Tag(0, 0), offset: scanned.length, depth: 0 };
+            scanned.repairs.note(RepairKind::DeflateTrailer, place);
         }
-        let scanned = self.scanner.finish()?;
         Ok(Outline {
             transfer_syntax: self.transfer_syntax.uid.parse().map_err(|_| Refusal::InvalidTransferSyntax)?,
             header: scanned.header,

@@ -7,17 +7,29 @@ use crate::limits::Limits;
 
 /// Bytes inflated at a time.
 const STEP: usize = 32 << 10;
+/// CRC-32 and length, which some writers leave behind the stream as in gzip (RFC 1952 2.3.1), in bytes.
+const TRAILER: usize = 8;
+
+/// What stands behind the deflated stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Nothing, or the zero that makes the length even.
+    Padding,
+    /// A gzip trailer that gives the right length.
+    Trailer,
+}
 
 pub(super) struct Inflate {
     stream: Decompress,
     step: Vec<u8>,
     limits: Limits,
     is_done: bool,
+    trailer: Vec<u8>,
 }
 
 impl Inflate {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { stream: Decompress::new(false), step: vec![0; STEP], limits, is_done: false }
+        Self { stream: Decompress::new(false), step: vec![0; STEP], limits, is_done: false, trailer: Vec::new() }
     }
 
     /// Inflates `bytes` and gives what comes out to `sink`, at most 32 KiB at a time.
@@ -38,16 +50,35 @@ impl Inflate {
             self.check_growth()?;
             sink(self.step.get(..made).unwrap_or_default())?;
             self.is_done = status == Status::StreamEnd;
-            if !self.is_done && made < STEP && (bytes.is_empty() || taken == 0) {
-                return Ok(());
+            match (self.is_done, taken, made) {
+                (false, 0, 0) if bytes.is_empty() => return Ok(()),
+                (false, 0, 0) => return Err(Refusal::DeflateDamaged { offset: before_out }),
+                _ => {}
             }
         }
-        // PS3.5 A.5: one zero may follow, to make the length even.
-        if bytes.iter().any(|byte| *byte != 0) { Err(Refusal::BytesAfterDeflate) } else { Ok(()) }
+        self.keep_trailer(bytes)
     }
 
-    pub(super) fn finish(&self) -> Result<(), Refusal> {
-        if self.is_done { Ok(()) } else { Err(Refusal::DeflateTruncated) }
+    /// Ends the stream and tells what stood behind it.
+    pub(super) fn finish(&self) -> Result<Tail, Refusal> {
+        if !self.is_done {
+            return Err(Refusal::DeflateTruncated);
+        }
+        if self.trailer.iter().all(|byte| *byte == 0) {
+            return Ok(Tail::Padding);
+        }
+        match self.trailer.last_chunk() {
+            Some(length) if u64::from(u32::from_le_bytes(*length)) == self.stream.total_out() & 0xFFFF_FFFF => {
+                Ok(Tail::Trailer)
+            }
+            _ => Err(Refusal::BytesAfterDeflate),
+        }
+    }
+
+    fn keep_trailer(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let (head, rest) = bytes.split_at(bytes.len().min(TRAILER - self.trailer.len()));
+        self.trailer.extend_from_slice(head);
+        if rest.iter().any(|byte| *byte != 0) { Err(Refusal::BytesAfterDeflate) } else { Ok(()) }
     }
 
     fn check_growth(&self) -> Result<(), Refusal> {

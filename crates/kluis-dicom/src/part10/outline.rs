@@ -150,6 +150,8 @@ pub enum RepairKind {
     EncapsulatedInNativeSyntax,
     /// Zeros after the last element.
     ZeroPadding,
+    /// A checksum and length as of gzip behind a deflated data set.
+    DeflateTrailer,
 }
 
 impl fmt::Debug for Header {

@@ -1,1 +1,135 @@
-//! The archive service: gate, store, find, retrieve, seal, verify.
+//! The archive service: gate, store, search, retrieve, seal, replay, verify.
+//!
+//! May not contain: PDUs, HTTP. The edges reach stores only through a [`Permit`] that [`Archive::admit`] gave.
+
+mod accept;
+pub mod act;
+mod clock;
+mod error;
+mod gate;
+mod holding;
+mod janitor;
+mod ledger;
+mod manage;
+mod manifest;
+mod place;
+mod reader;
+mod record;
+mod replay;
+mod seal;
+mod search;
+mod store;
+mod trail;
+mod verify;
+
+use std::{sync::Arc, time::Duration};
+
+use kluis_dicom::limits::Limits;
+
+use kluis_index::Index;
+use kluis_keys::{KeyRing, KeyTable, StudyKeys};
+use kluis_ledger::Log;
+use kluis_vault::Vault;
+use tokio::sync::RwLock;
+
+pub use clock::{Clock, SystemClock};
+pub use error::ArchiveError;
+pub use gate::{Disclosed, Origin, Permit, Refused};
+pub use holding::{Holding, Instance, RetrieveError};
+pub use janitor::Janitor;
+pub use manage::{EnrolledDevice, ManageError, NewAccount, NewCode, NewDevice, NewToken};
+pub use reader::InstanceReader;
+pub use replay::Replayed;
+pub use search::{Found, Match, SearchError};
+pub use store::{Expected, Incoming, StoreError, StoreStream, Stored};
+pub use trail::Outcome;
+pub use verify::{Finding, VerifyReport};
+
+/// Purpose under which the key ring makes the opaque id of a study's key from its Study Instance UID.
+pub(crate) const STUDY_KEY: &str = "study/1";
+
+/// What an archive is made of.
+pub struct Parts {
+    /// Key hierarchy.
+    pub keys: KeyRing,
+    /// Where wrapped study keys are kept.
+    pub key_table: Arc<dyn KeyTable>,
+    /// Rows.
+    pub index: Arc<dyn Index>,
+    /// Bytes.
+    pub vault: Arc<dyn Vault>,
+    /// One leaf per accepted version.
+    pub objects: Arc<Log>,
+    /// One leaf per audit event.
+    pub audit: Arc<Log>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a site may move.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Limits of the byte gate.
+    pub limits: Limits,
+    /// A series into which nothing came for so long is sealed.
+    pub seal_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { limits: Limits::default(), seal_after: Duration::from_secs(300) }
+    }
+}
+
+/// The archive service. Clones share everything.
+#[derive(Clone)]
+pub struct Archive {
+    inner: Arc<Inner>,
+    acceptor: accept::Acceptor,
+}
+
+pub(crate) struct Inner {
+    keys: KeyRing,
+    study_keys: StudyKeys,
+    index: Arc<dyn Index>,
+    vault: Arc<dyn Vault>,
+    objects: Arc<Log>,
+    audit: Arc<Log>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    trail: Arc<trail::Trail>,
+    manifests: manifest::Manifests,
+    /// Read-held by each object between pack and index; write-held while a watermark is taken.
+    ingest: Arc<RwLock<()>>,
+}
+
+impl Archive {
+    /// Puts the parts together and replays what a crash may have left between packs, index and ledger.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] where a part cannot be read.
+    pub async fn open(parts: Parts, settings: Settings) -> Result<(Self, Replayed), ArchiveError> {
+        let inner = Arc::new(Inner {
+            study_keys: parts.keys.study_keys(parts.key_table),
+            keys: parts.keys,
+            index: parts.index,
+            vault: parts.vault,
+            trail: trail::Trail::new(Arc::clone(&parts.audit), Arc::clone(&parts.clock)),
+            objects: parts.objects,
+            audit: parts.audit,
+            clock: parts.clock,
+            settings,
+            manifests: manifest::Manifests::new(),
+            ingest: Arc::new(RwLock::new(())),
+        });
+        let replayed = replay::replay(&inner).await?;
+        let acceptor = accept::Acceptor::start(Arc::clone(&inner));
+        Ok((Self { inner, acceptor }, replayed))
+    }
+
+    /// The time, for the edges.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.inner.clock.as_ref()
+    }
+}

@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod element_value;
 pub mod file_meta;
 mod fold;
+pub mod implementation;
 pub mod frames;
 pub mod json;
 pub mod limits;
@@ -18,6 +19,8 @@ pub mod part10;
 pub mod person_name;
 mod phi;
 pub mod query;
+#[cfg(test)]
+mod sample;
 pub mod sop_class;
 pub mod transfer_syntax;
 mod uid;

@@ -1,0 +1,144 @@
+//! The acts that the gate admits, one type each, so that a permit for one act is of no use for another.
+//!
+//! Each act is a variant of [`Operation`], which the permission table of `kluis-policy` decides on.
+
+use kluis_dicom::Uid;
+use kluis_policy::{Level, LogName, Operation, Target};
+
+/// Something that a principal asks to do.
+pub trait Act: Clone + Send + Sync + 'static {
+    /// The row of the permission table.
+    fn operation(&self) -> Operation;
+
+    /// Whether the audit entry must be durable before the act begins: true for whatever discloses.
+    fn discloses(&self) -> bool {
+        false
+    }
+}
+
+/// Verification (C-ECHO).
+#[derive(Debug, Clone)]
+pub struct Echo;
+
+/// Store one instance.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The study that the request names, where it names one.
+    pub study: Option<Uid>,
+}
+
+/// Search at a level.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// What is listed.
+    pub level: Level,
+}
+
+/// Retrieve objects, frames, bulk data or metadata.
+#[derive(Debug, Clone)]
+pub struct Retrieve {
+    /// What is fetched.
+    pub target: Target,
+}
+
+/// Read the files of a log.
+#[derive(Debug, Clone)]
+pub struct ReadLedger {
+    /// Which log.
+    pub log: LogName,
+}
+
+/// See console pages without patient data.
+#[derive(Debug, Clone)]
+pub struct ViewConsole;
+
+/// Load the program files of the viewer.
+#[derive(Debug, Clone)]
+pub struct ViewViewer;
+
+/// Read metrics.
+#[derive(Debug, Clone)]
+pub struct ReadMetrics;
+
+/// Read the description of the API.
+#[derive(Debug, Clone)]
+pub struct ReadApiDescription;
+
+/// End one's own session.
+#[derive(Debug, Clone)]
+pub struct SignOut;
+
+/// Enrol, list, show or remove devices.
+#[derive(Debug, Clone)]
+pub struct ManageDevices;
+
+/// Add, list or remove users.
+#[derive(Debug, Clone)]
+pub struct ManageUsers;
+
+/// Create, list or revoke tokens.
+#[derive(Debug, Clone)]
+pub struct ManageTokens;
+
+/// Hold vault, index and ledger against each other.
+#[derive(Debug, Clone)]
+pub struct VerifyArchive;
+
+macro_rules! plain_acts {
+    ($($act:ident),+ $(,)?) => {
+        $(impl Act for $act {
+            fn operation(&self) -> Operation {
+                Operation::$act
+            }
+        })+
+    };
+}
+
+plain_acts!(
+    Echo,
+    ViewConsole,
+    ViewViewer,
+    ReadMetrics,
+    ReadApiDescription,
+    SignOut,
+    ManageDevices,
+    ManageUsers,
+    ManageTokens,
+    VerifyArchive,
+);
+
+impl Act for Store {
+    fn operation(&self) -> Operation {
+        Operation::Store { study: self.study.clone() }
+    }
+}
+
+impl Act for Search {
+    fn operation(&self) -> Operation {
+        Operation::Search { level: self.level }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Act for Retrieve {
+    fn operation(&self) -> Operation {
+        Operation::Retrieve { target: self.target.clone() }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Act for ReadLedger {
+    fn operation(&self) -> Operation {
+        Operation::ReadLedger { log: self.log }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}

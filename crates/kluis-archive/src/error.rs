@@ -1,0 +1,60 @@
+//! What can go wrong below the edges.
+
+use std::sync::Arc;
+
+use kluis_identity::DirectoryError;
+use kluis_index::IndexError;
+use kluis_keys::KeysError;
+use kluis_ledger::{LedgerError, event::EventError};
+use kluis_vault::VaultError;
+
+/// A store failed, or what it holds is not what it must be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The vault failed.
+    #[error("the vault failed")]
+    Vault(#[from] VaultError),
+    /// The index failed.
+    #[error("the index failed")]
+    Index(#[from] IndexError),
+    /// A key could not be had.
+    #[error("a key could not be had")]
+    Keys(#[from] KeysError),
+    /// A log failed.
+    #[error("the ledger failed")]
+    Ledger(#[from] LedgerError),
+    /// An audit event could not be written down.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The directory of devices and people failed.
+    #[error("the directory failed")]
+    Directory(#[from] DirectoryError),
+    /// The metadata of a record could be decrypted but not read.
+    #[error("the metadata of a record cannot be read")]
+    Record,
+    /// The record at a place in the vault is not the one that the index names.
+    #[error("the record at this place is not the one that the index names")]
+    WrongRecord,
+    /// The key of the study was destroyed.
+    #[error("the key of the study was destroyed")]
+    KeyDestroyed,
+    /// The archive is shutting down.
+    #[error("the archive is shutting down")]
+    Stopped,
+    /// A failure that several callers share.
+    #[error(transparent)]
+    Shared(Arc<ArchiveError>),
+}
+
+/// The error with its causes in one line. None of them carries patient data.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,179 @@
+//! Searching at the three levels, hot and sealed alike. Rows the principal may not see are left out by the database.
+
+use kluis_dicom::{
+    Uid,
+    query::{Level, Query},
+};
+use kluis_index::{IndexError, Row, SeriesMatch};
+use kluis_keys::KeyId;
+use kluis_policy::RowFilter;
+use serde_json::{Map, Value};
+
+use crate::{Archive, ArchiveError, Disclosed, Inner, Outcome, Permit, act::Search};
+
+/// Series looked at in one step of a search for instances.
+const SERIES_STEP: u32 = 64;
+
+/// Instances looked at for one search at most.
+const WALKED_MAX: u64 = 200_000;
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// The query asks for more than the limits allow, or is too broad for what it asks.
+    #[error("{0}")]
+    TooMuch(String),
+    /// The query is of another level than the permit.
+    #[error("the query is of another level than what was permitted")]
+    WrongLevel,
+    /// The archive could not read it.
+    #[error(transparent)]
+    Archive(ArchiveError),
+}
+
+impl From<ArchiveError> for SearchError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Index(limit @ (IndexError::QueryLimit(_) | IndexError::TooBroad)) => {
+                Self::TooMuch(limit.to_string())
+            }
+            other => Self::Archive(other),
+        }
+    }
+}
+
+/// One page of an answer.
+#[derive(Debug)]
+pub struct Found {
+    /// The rows, in the order of the index.
+    pub matches: Vec<Match>,
+    /// There are more behind them.
+    pub has_more: bool,
+}
+
+/// One row.
+pub struct Match {
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID, at series and instance level.
+    pub series: Option<Uid>,
+    /// SOP Instance UID, at instance level.
+    pub instance: Option<Uid>,
+    /// DICOM JSON: all that the index keeps at this level and above; the edge leaves out what was not asked for.
+    pub attributes: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Match {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Match").field("study", &self.study).finish_non_exhaustive()
+    }
+}
+
+impl From<Row> for Match {
+    fn from(row: Row) -> Self {
+        Self { study: row.study, series: row.series, instance: row.instance, attributes: row.attributes }
+    }
+}
+
+impl Archive {
+    /// Searches at the level of the permit.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn search(&self, permit: Permit<Search>, query: &Query) -> Result<Disclosed<Found>, SearchError> {
+        let level = match permit.act().level {
+            kluis_policy::Level::Study => Level::Study,
+            kluis_policy::Level::Series => Level::Series,
+            kluis_policy::Level::Instance => Level::Instance,
+        };
+        if level != query.level {
+            permit.finish(Outcome::Failed);
+            return Err(SearchError::WrongLevel);
+        }
+        let found = if level == Level::Instance {
+            self.inner.search_instances(query, permit.rows()).await
+        } else {
+            self.inner.search_rows(query, permit.rows()).await
+        };
+        match found {
+            Ok(found) => Ok(permit.disclose(found)),
+            Err(error) => {
+                permit.finish(Outcome::Failed);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn search_rows(&self, query: &Query, rows: &RowFilter) -> Result<Found, ArchiveError> {
+        let page = self.index.search(query, rows).await?;
+        Ok(Found { matches: page.matches.into_iter().map(Match::from).collect(), has_more: page.has_more })
+    }
+
+    /// Instances stand in rows and in manifests: series by series, both are put together and matched here.
+    async fn search_instances(&self, query: &Query, rows: &RowFilter) -> Result<Found, ArchiveError> {
+        let mut found = Found { matches: Vec::new(), has_more: false };
+        let mut to_skip = query.offset;
+        let mut walked = 0;
+        let mut after = None;
+        loop {
+            let page = self.index.search_series(query, rows, after, SERIES_STEP).await?;
+            for series in &page.series {
+                for candidate in self.instances_of_series(series, rows).await? {
+                    walked += 1;
+                    if walked > WALKED_MAX {
+                        return Err(IndexError::TooBroad.into());
+                    }
+                    if !kluis_index::matches(query, &candidate.attributes) {
+                        continue;
+                    }
+                    if to_skip > 0 {
+                        to_skip -= 1;
+                        continue;
+                    }
+                    if found.matches.len() >= query.limit as usize {
+                        found.has_more = true;
+                        return Ok(found);
+                    }
+                    found.matches.push(candidate);
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    async fn instances_of_series(&self, series: &SeriesMatch, rows: &RowFilter) -> Result<Vec<Match>, ArchiveError> {
+        let mut own: Vec<(Option<i64>, Uid, Map<String, Value>)> = Vec::new();
+        if let Some(pointer) = &series.manifest {
+            let manifest = self.manifests.read(self, KeyId(series.key_id), pointer).await?;
+            for entry in &manifest.entries {
+                let attributes = serde_json::from_str(&entry.attributes).map_err(|_| ArchiveError::Record)?;
+                own.push((entry.number, entry.sop_instance.clone(), attributes));
+            }
+        }
+        if series.hot_count > 0 {
+            for row in self.index.instances(&series.study, Some(&series.series), None, rows).await? {
+                own.push((row.number, row.ids.sop_instance, row.attributes));
+            }
+        }
+        own.sort_by_key(|(number, ..)| number.unwrap_or(i64::MAX));
+        Ok(own
+            .into_iter()
+            .map(|(_, instance, own)| {
+                let mut attributes = series.attributes.clone();
+                attributes.extend(own);
+                Match {
+                    study: series.study.clone(),
+                    series: Some(series.series.clone()),
+                    instance: Some(instance),
+                    attributes,
+                }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,424 @@
+//! Storing: one stream per object, from the first byte to the durable acknowledgement.
+//!
+//! The bytes pass the gate of `kluis-dicom`, the digest and the cipher in one go, as they arrive; nothing of the bulk
+//! data is held. Order at the end: attributes read -> audit entry of the study durable -> pack bytes durable -> index
+//! row and ledger leaf -> success.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use kluis_dicom::{
+    Uid,
+    attributes::{Attributes, AttributesError, InstanceIds, extract},
+    part10::{Gate, Outline, Refusal, Source},
+};
+use kluis_index::{IndexError, Known, NewInstance};
+use kluis_keys::{KeyId, KeysError, ObjectId, StudyKey};
+use kluis_ledger::LedgerError;
+use kluis_policy::{Operation, Transport};
+use kluis_vault::{Location, ObjectWriter, RecordKind, VaultError};
+
+use crate::{
+    Archive, ArchiveError, Outcome, Permit, STUDY_KEY,
+    accept::{Acceptance, Accepted},
+    act::Store,
+    place,
+    record::InstanceRecord,
+    trail::Entry,
+};
+
+/// What comes in, as far as it is known before the first byte.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// How to read the bytes.
+    pub source: Source,
+    /// What the request says about the object; what it holds must agree.
+    pub expected: Expected,
+    /// How the bytes travel.
+    pub transport: Transport,
+}
+
+/// What a request says about the object that it carries.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// Affected SOP Class UID (PS3.7 9.1.1.1).
+    pub sop_class: Option<Uid>,
+    /// Affected SOP Instance UID (PS3.7 9.1.1.1).
+    pub sop_instance: Option<Uid>,
+    /// The study of the resource (PS3.18 10.5.1).
+    pub study: Option<Uid>,
+}
+
+/// The object is kept: durable, encrypted, in ledger and index.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its UIDs.
+    pub ids: InstanceIds,
+    /// Transfer syntax as received.
+    pub transfer_syntax: Uid,
+    /// Whether the very same bytes were there before; then nothing was written.
+    pub is_duplicate: bool,
+}
+
+/// Why an object is not kept, or not as the visible version.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The bytes are no valid object.
+    #[error(transparent)]
+    Refused(Arc<Refusal>),
+    /// A UID that every object must have is missing or invalid.
+    #[error(transparent)]
+    Attributes(Arc<AttributesError>),
+    /// The object's SOP Class UID is not the one that the request names.
+    #[error("the SOP Class UID (0008,0016) of the object is not the one that the request names")]
+    SopClassMismatch {
+        /// What the object says.
+        ids: Box<InstanceIds>,
+    },
+    /// The object's SOP Instance UID is not the one that the request names.
+    #[error("the SOP Instance UID (0008,0018) of the object is not the one that the request names")]
+    SopInstanceMismatch {
+        /// What the object says.
+        ids: Box<InstanceIds>,
+    },
+    /// The object belongs to another study than the one that the request names.
+    #[error("the Study Instance UID (0020,000D) of the object is not the one that the request names")]
+    StudyMismatch {
+        /// What the object says.
+        ids: Box<InstanceIds>,
+    },
+    /// Other bytes are known under this SOP Instance UID. The first version stays visible, this one is kept beside it.
+    #[error(
+        "other bytes are known under this SOP Instance UID; the first version stays visible, this one is kept aside"
+    )]
+    Conflict {
+        /// What the object says.
+        ids: Box<InstanceIds>,
+    },
+    /// The store is full.
+    #[error("out of resources: the store is full")]
+    StorageFull,
+    /// The archive could not keep it; trying again later may help.
+    #[error("the archive could not keep the object")]
+    Unavailable(Arc<ArchiveError>),
+}
+
+impl StoreError {
+    /// The UIDs of the object, where they could be read.
+    #[must_use]
+    pub fn ids(&self) -> Option<&InstanceIds> {
+        match self {
+            Self::SopClassMismatch { ids }
+            | Self::SopInstanceMismatch { ids }
+            | Self::StudyMismatch { ids }
+            | Self::Conflict { ids } => Some(ids),
+            Self::Refused(_) | Self::Attributes(_) | Self::StorageFull | Self::Unavailable(_) => None,
+        }
+    }
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Arc::new(refusal))
+    }
+}
+
+impl From<AttributesError> for StoreError {
+    fn from(error: AttributesError) -> Self {
+        Self::Attributes(Arc::new(error))
+    }
+}
+
+impl From<ArchiveError> for StoreError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Vault(VaultError::StorageFull) => Self::StorageFull,
+            other => Self::Unavailable(Arc::new(other)),
+        }
+    }
+}
+
+impl From<VaultError> for StoreError {
+    fn from(error: VaultError) -> Self {
+        ArchiveError::from(error).into()
+    }
+}
+
+impl From<KeysError> for StoreError {
+    fn from(error: KeysError) -> Self {
+        ArchiveError::from(error).into()
+    }
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        ArchiveError::from(error).into()
+    }
+}
+
+impl From<LedgerError> for StoreError {
+    fn from(error: LedgerError) -> Self {
+        ArchiveError::from(error).into()
+    }
+}
+
+/// An object on its way in. Dropping it leaves nothing behind.
+pub struct StoreStream {
+    archive: Archive,
+    permit: Permit<Store>,
+    incoming: Incoming,
+    gate: Option<Gate>,
+    writer: ObjectWriter,
+    digest: Context,
+    failure: Option<StoreError>,
+}
+
+impl Archive {
+    /// Begins to take in one object.
+    pub fn begin_store(&self, permit: Permit<Store>, incoming: Incoming) -> StoreStream {
+        let (gate, failure) = match Gate::new(incoming.source.clone(), self.inner.settings.limits.clone()) {
+            Ok(gate) => (Some(gate), None),
+            Err(refusal) => (None, Some(refusal.into())),
+        };
+        StoreStream {
+            archive: self.clone(),
+            permit,
+            incoming,
+            gate,
+            writer: self.inner.vault.begin(RecordKind::Instance),
+            digest: Context::new(&SHA256),
+            failure,
+        }
+    }
+}
+
+impl StoreStream {
+    /// Takes the next bytes, in slices of any size.
+    ///
+    /// # Errors
+    /// The first [`StoreError`]; [`StoreStream::finish`] gives it again. The rest of the object need not be written.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let result = self.write_through(bytes).await;
+        if let Err(failure) = &result {
+            self.failure = Some(failure.clone());
+            self.gate = None;
+        }
+        result
+    }
+
+    async fn write_through(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(gate) = &mut self.gate else {
+            return Ok(());
+        };
+        let data_set = gate.push(bytes)?;
+        for part in [data_set.carried.as_slice(), data_set.rest] {
+            if !part.is_empty() {
+                self.digest.update(part);
+                self.writer.write(part).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the object and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]: then the object is not visible.
+    pub async fn finish(mut self) -> Result<Stored, StoreError> {
+        let outline = match self.end_of_data_set().await {
+            Ok(outline) => outline,
+            Err(failure) => {
+                self.permit.finish(Outcome::Failed);
+                return Err(failure);
+            }
+        };
+        let Self { archive, permit, incoming, writer, digest, .. } = self;
+        let result = match extract(&outline) {
+            Ok(attributes) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &attributes.ids) {
+                Ok(()) => {
+                    let object = Object { outline, attributes, digest: sha256(digest), writer };
+                    archive.keep(&permit, incoming.transport, object).await
+                }
+                Err(mismatch) => Err(mismatch),
+            },
+            Err(error) => Err(error.into()),
+        };
+        permit.finish(if result.is_ok() { Outcome::Done } else { Outcome::Failed });
+        result
+    }
+
+    async fn end_of_data_set(&mut self) -> Result<Outline, StoreError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let gate = self.gate.take().ok_or(ArchiveError::Stopped)?;
+        let (tail, outline) = gate.finish()?;
+        for part in [tail.carried.as_slice(), tail.rest] {
+            if !part.is_empty() {
+                self.digest.update(part);
+                self.writer.write(part).await?;
+            }
+        }
+        Ok(outline)
+    }
+}
+
+/// An object whose bytes are all in, not yet durable.
+struct Object {
+    outline: Outline,
+    attributes: Attributes,
+    digest: [u8; 32],
+    writer: ObjectWriter,
+}
+
+/// The version that is visible, or was sent before.
+struct Version {
+    digest: [u8; 32],
+    object_id: [u8; 16],
+}
+
+impl Archive {
+    async fn keep(&self, permit: &Permit<Store>, transport: Transport, object: Object) -> Result<Stored, StoreError> {
+        let entry = self.open_study_entry(permit, &object.attributes.ids.study).await?;
+        let result = self.keep_version(permit, transport, object).await;
+        entry.close(if result.is_ok() { Outcome::Done } else { Outcome::Failed });
+        result
+    }
+
+    async fn keep_version(
+        &self,
+        permit: &Permit<Store>,
+        transport: Transport,
+        object: Object,
+    ) -> Result<Stored, StoreError> {
+        let ids = object.attributes.ids.clone();
+        let transfer_syntax = object.outline.transfer_syntax.clone();
+        let visible = self.visible_version(&ids).await?;
+        if let Some(version) = &visible {
+            if version.digest == object.digest {
+                return Ok(Stored { ids, transfer_syntax, is_duplicate: true });
+            }
+            let conflicts = self.inner.index.conflicts(&ids.sop_instance).await?;
+            if conflicts.iter().any(|conflict| conflict.digest == object.digest) {
+                return Err(StoreError::Conflict { ids: Box::new(ids) });
+            }
+        }
+        let key_id = self.study_key_id(&ids.study);
+        let key = self.inner.study_keys.get_or_create(key_id).await?;
+        let record = InstanceRecord::new(
+            ids.clone(),
+            object.digest,
+            permit.principal().label(),
+            transport,
+            self.inner.clock.now(),
+            visible.map(|version| version.object_id),
+            object.outline,
+        );
+        match self.commit(&record, object.attributes, &key, object.writer).await? {
+            Acceptance::New => Ok(Stored { ids, transfer_syntax, is_duplicate: false }),
+            Acceptance::Duplicate => Ok(Stored { ids, transfer_syntax, is_duplicate: true }),
+            Acceptance::Conflict => {
+                tracing::warn!(study = %key_id, "conflict: other bytes arrived under a known SOP Instance UID");
+                Err(StoreError::Conflict { ids: Box::new(ids) })
+            }
+        }
+    }
+
+    /// Makes the object durable, then visible.
+    async fn commit(
+        &self,
+        record: &InstanceRecord,
+        attributes: Attributes,
+        key: &StudyKey,
+        writer: ObjectWriter,
+    ) -> Result<Acceptance, StoreError> {
+        let object_id = writer.id();
+        let data_set_length = writer.plain_len();
+        let sealed = writer.finish(key, &record.to_bytes()?).await?;
+        // held until the row is in the index, so that a watermark never passes an object that is not in it
+        let _ingest = Arc::clone(&self.inner.ingest).read_owned().await;
+        let locations = self.inner.vault.commit(vec![sealed]).await?;
+        let location = *locations.first().ok_or(ArchiveError::Stopped)?;
+        let accepted = Accepted {
+            leaf: record.leaf(object_id, key.id(), key),
+            instance: new_instance(record, attributes, location, object_id, key.id(), data_set_length),
+        };
+        Ok(self.acceptor.accept(accepted).await?)
+    }
+
+    async fn visible_version(&self, ids: &InstanceIds) -> Result<Option<Version>, StoreError> {
+        let known = self.inner.index.known(std::slice::from_ref(ids)).await?.into_iter().next();
+        Ok(match known {
+            Some(Known::Hot(hot)) => Some(Version { digest: hot.digest, object_id: hot.object_id }),
+            Some(Known::SeriesSealed(pointer)) => {
+                let key_id = self.study_key_id(&ids.study);
+                let manifest = self.inner.manifests.read(&self.inner, key_id, &pointer).await?;
+                let entry = manifest.entry(&ids.sop_instance);
+                entry.map(|entry| Version { digest: entry.digest, object_id: entry.object_id })
+            }
+            Some(Known::Unknown) | None => None,
+        })
+    }
+
+    /// The audit entry of this principal and this study; its begin is durable before anything of the study is.
+    async fn open_study_entry(&self, permit: &Permit<Store>, study: &Uid) -> Result<Entry, StoreError> {
+        let operation = Operation::Store { study: Some(study.clone()) };
+        let origin = permit.origin();
+        let subject = self.subject(permit.principal(), origin.door, &operation, Some(study));
+        Ok(self.inner.trail.open(subject, origin.peer, true).await?)
+    }
+
+    pub(crate) fn study_key_id(&self, study: &Uid) -> KeyId {
+        self.inner.keys.key_id(STUDY_KEY, study.as_str().as_bytes())
+    }
+}
+
+fn check_expected(expected: &Expected, study: Option<&Uid>, ids: &InstanceIds) -> Result<(), StoreError> {
+    if expected.sop_class.as_ref().is_some_and(|uid| *uid != ids.sop_class) {
+        return Err(StoreError::SopClassMismatch { ids: Box::new(ids.clone()) });
+    }
+    if expected.sop_instance.as_ref().is_some_and(|uid| *uid != ids.sop_instance) {
+        return Err(StoreError::SopInstanceMismatch { ids: Box::new(ids.clone()) });
+    }
+    if expected.study.as_ref().or(study).is_some_and(|uid| *uid != ids.study) {
+        return Err(StoreError::StudyMismatch { ids: Box::new(ids.clone()) });
+    }
+    Ok(())
+}
+
+/// The rows of a record, whether it just came or is replayed.
+pub(crate) fn new_instance(
+    record: &InstanceRecord,
+    attributes: Attributes,
+    location: Location,
+    object_id: ObjectId,
+    key_id: KeyId,
+    data_set_length: u64,
+) -> NewInstance {
+    NewInstance {
+        attributes,
+        digest: record.digest,
+        location: place::to_index(location),
+        object_id: object_id.0,
+        key_id: key_id.0,
+        transfer_syntax: record.outline.transfer_syntax.clone(),
+        data_set_length,
+        sender: record.sender.clone(),
+        transport: record.transport,
+        received_at: record.received_at(),
+        absent_from: None,
+    }
+}
+
+fn sha256(context: Context) -> [u8; 32] {
+    let digest = context.finish();
+    let mut bytes = [0; 32];
+    for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    bytes
+}

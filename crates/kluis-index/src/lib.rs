@@ -11,6 +11,7 @@ mod index;
 pub mod limits;
 mod record;
 mod search;
+pub mod sqlite;
 
 pub use error::IndexError;
 pub use index::Index;

@@ -14,5 +14,5 @@ pub const MAX_VALUE_BYTES: usize = 4_096;
 pub const MAX_ROWS_WALKED: u32 = 100_000;
 /// Most instances in one insert.
 pub const MAX_BATCH: usize = 10_000;
-/// Most rows of one answer of [`crate::Index::instances`]; a series beyond it is not sealed and not listed in one go.
-pub const MAX_INSTANCES: usize = 1_000_000;
+/// Most rows of one answer of [`crate::Index::instances`]; a study beyond it is listed series by series.
+pub const MAX_INSTANCES: usize = 200_000;

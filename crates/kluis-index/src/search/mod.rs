@@ -1,6 +1,6 @@
 //! Answers of a search, and the matching of filters in memory (PS3.4 C.2.2.2) where no column serves them.
 
-mod filter;
+pub(crate) mod filter;
 
 use std::fmt;
 

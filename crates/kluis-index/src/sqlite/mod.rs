@@ -1,0 +1,187 @@
+//! SQLite, encrypted as a whole with SQLCipher: the index, the directory and the key table of one node, a file each.
+//!
+//! The index may lose its last moments in a crash (it is replayed from the packs), the other two lose nothing that was
+//! answered.
+
+mod column;
+mod connection;
+mod database;
+mod directory;
+mod insert;
+mod key_table;
+mod lookup;
+mod schema;
+mod seal;
+mod search;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use kluis_dicom::{Uid, attributes::InstanceIds, query::Query};
+use kluis_policy::RowFilter;
+use rusqlite::Connection;
+use time::OffsetDateTime;
+
+use self::{
+    connection::{Profile, at},
+    database::Database,
+};
+use crate::{
+    CheckReport, ConflictRow, Counts, Index, IndexError, Inserted, InstanceRow, Known, ManifestPointer, NewInstance,
+    Page, SealCandidate, SeriesCursor, SeriesPage, SeriesRow, StudyRow, Watermark,
+    limits::{MAX_BATCH, MAX_VALUES},
+};
+
+pub use directory::SqliteDirectory;
+pub use key_table::SqliteKeyTable;
+
+/// `name_group.kind` of Patient's Name.
+const PATIENT_NAME: i64 = 1;
+/// `name_group.kind` of Referring Physician's Name.
+const REFERRING_NAME: i64 = 2;
+
+const PROFILE: Profile = Profile { schema: &schema::INDEX, is_durable: false, cache_kib: 32 << 10, readers: 4 };
+
+/// The index in one file.
+pub struct SqliteIndex {
+    database: Database,
+}
+
+impl SqliteIndex {
+    /// Opens the index, or makes it where there is none. Blocks.
+    ///
+    /// # Errors
+    /// [`IndexError::WrongKey`], [`IndexError::SchemaVersion`], [`IndexError::Damaged`], [`IndexError::Io`].
+    pub fn open(path: &Path, key: &[u8; 32]) -> Result<Self, IndexError> {
+        Ok(Self { database: Database::open(path, key, PROFILE)? })
+    }
+}
+
+#[async_trait]
+impl Index for SqliteIndex {
+    async fn insert(&self, batch: Vec<NewInstance>) -> Result<Vec<Inserted>, IndexError> {
+        check_batch(&batch)?;
+        self.database.write(move |connection| insert::insert(connection, &batch)).await
+    }
+
+    async fn insert_conflicts(&self, batch: Vec<NewInstance>) -> Result<u64, IndexError> {
+        check_batch(&batch)?;
+        self.database.write(move |connection| insert::insert_conflicts(connection, &batch)).await
+    }
+
+    async fn known(&self, ids: &[InstanceIds]) -> Result<Vec<Known>, IndexError> {
+        if ids.len() > MAX_VALUES {
+            return Err(IndexError::QueryLimit("instances"));
+        }
+        let ids = ids.to_vec();
+        self.database.read(move |connection| lookup::known(connection, &ids)).await
+    }
+
+    async fn conflicts(&self, sop_instance: &Uid) -> Result<Vec<ConflictRow>, IndexError> {
+        let uid = sop_instance.clone();
+        self.database.read(move |connection| lookup::conflicts(connection, uid.as_str())).await
+    }
+
+    async fn conflicts_of(&self, study: &Uid) -> Result<Vec<ConflictRow>, IndexError> {
+        let uid = study.clone();
+        self.database.read(move |connection| lookup::conflicts_of(connection, uid.as_str())).await
+    }
+
+    async fn search(&self, query: &Query, rows: &RowFilter) -> Result<Page, IndexError> {
+        let (query, rows) = (query.clone(), rows.clone());
+        self.database.read(move |connection| search::search(connection, &query, &rows)).await
+    }
+
+    async fn search_series(
+        &self,
+        query: &Query,
+        rows: &RowFilter,
+        after: Option<SeriesCursor>,
+        limit: u32,
+    ) -> Result<SeriesPage, IndexError> {
+        let (query, rows) = (query.clone(), rows.clone());
+        self.database
+            .read(move |connection| search::search_series(connection, &query, &rows, after.as_ref(), limit))
+            .await
+    }
+
+    async fn study(&self, study: &Uid) -> Result<Option<StudyRow>, IndexError> {
+        let uid = study.clone();
+        self.database.read(move |connection| lookup::study(connection, uid.as_str())).await
+    }
+
+    async fn series_of(&self, study: &Uid, rows: &RowFilter) -> Result<Vec<SeriesRow>, IndexError> {
+        let (uid, rows) = (study.clone(), rows.clone());
+        self.database.read(move |connection| lookup::series_of(connection, uid.as_str(), &rows)).await
+    }
+
+    async fn instances(
+        &self,
+        study: &Uid,
+        series: Option<&Uid>,
+        instance: Option<&Uid>,
+        rows: &RowFilter,
+    ) -> Result<Vec<InstanceRow>, IndexError> {
+        let (study, series, instance, rows) = (study.clone(), series.cloned(), instance.cloned(), rows.clone());
+        self.database
+            .read(move |connection| {
+                let (series, instance) = (series.as_ref().map(Uid::as_str), instance.as_ref().map(Uid::as_str));
+                lookup::instances(connection, study.as_str(), series, instance, &rows)
+            })
+            .await
+    }
+
+    async fn series_to_seal(&self, quiet_since: OffsetDateTime, limit: u32) -> Result<Vec<SealCandidate>, IndexError> {
+        let quiet_since = column::nanoseconds(quiet_since)?;
+        self.database.read(move |connection| seal::series_to_seal(connection, quiet_since, limit)).await
+    }
+
+    async fn seal(
+        &self,
+        candidate: &SealCandidate,
+        manifest: &ManifestPointer,
+        hot_rows: &[i64],
+    ) -> Result<bool, IndexError> {
+        let (candidate, manifest, hot_rows) = (candidate.clone(), *manifest, hot_rows.to_vec());
+        self.database.write(move |connection| seal::seal(connection, &candidate, &manifest, &hot_rows)).await
+    }
+
+    async fn watermark(&self) -> Result<Option<Watermark>, IndexError> {
+        self.database.read(lookup::watermark).await
+    }
+
+    async fn set_watermark(&self, watermark: Watermark) -> Result<(), IndexError> {
+        self.database.write(move |connection| lookup::set_watermark(connection, watermark)).await
+    }
+
+    async fn checkpoint(&self) -> Result<(), IndexError> {
+        self.database.alone(checkpoint).await
+    }
+
+    async fn counts(&self, rows: &RowFilter) -> Result<Counts, IndexError> {
+        let rows = rows.clone();
+        self.database.read(move |connection| lookup::counts(connection, &rows)).await
+    }
+
+    async fn clear(&self) -> Result<(), IndexError> {
+        self.database.write(lookup::clear).await
+    }
+
+    async fn check(&self) -> Result<CheckReport, IndexError> {
+        self.database.read(lookup::check).await
+    }
+}
+
+fn check_batch(batch: &[NewInstance]) -> Result<(), IndexError> {
+    if batch.len() > MAX_BATCH { Err(IndexError::QueryLimit("instances in a batch")) } else { Ok(()) }
+}
+
+/// One commit with a sync of the write-ahead log makes all commits before it durable, as they stand before it in the
+/// same log. Afterwards the log is carried over into the file as far as readers allow.
+fn checkpoint(connection: &Connection) -> Result<(), IndexError> {
+    connection.execute_batch("PRAGMA synchronous = FULL").map_err(at("checkpoint"))?;
+    let committed = connection.execute("UPDATE checkpoint SET number = number + 1", []).map_err(at("checkpoint"));
+    connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(at("checkpoint"))?;
+    committed?;
+    connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").map_err(at("checkpoint"))
+}

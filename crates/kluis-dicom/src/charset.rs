@@ -142,3 +142,6 @@ fn unnamed(bytes: &[u8], delimiters: Delimiters) -> Cow<'_, str> {
         _ => latin_1(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

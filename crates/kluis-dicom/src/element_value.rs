@@ -79,11 +79,8 @@ pub fn little_endian(vr: VR, bytes: &[u8], is_big_endian: bool) -> Cow<'_, [u8]>
 /// A VR that is written as text.
 #[must_use]
 pub fn is_text(vr: VR) -> bool {
-    match vr {
-        VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::LO | VR::LT | VR::PN | VR::SH => true,
-        VR::ST | VR::TM | VR::UC | VR::UI | VR::UR | VR::UT => true,
-        _ => false,
-    }
+    let is_code = matches!(vr, VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR);
+    is_code || matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT)
 }
 
 /// A text VR of which `\` separates values (PS3.5 6.4).

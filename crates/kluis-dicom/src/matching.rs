@@ -218,7 +218,11 @@ fn attribute_matches(matching: &Matching, attribute: Option<&Value>, manner: Man
     }
     let mut texts = attribute.into_iter().flat_map(values).filter(|text| !text.is_empty()).peekable();
     if texts.peek().is_none() {
-        return *matching == Matching::Empty || *matching == Matching::List(vec![String::new()]);
+        return match matching {
+            Matching::Empty => true,
+            Matching::List(list) => list.iter().any(String::is_empty),
+            _ => false,
+        };
     }
     let vr = attribute.and_then(|attribute| attribute.get("vr")).and_then(Value::as_str).unwrap_or_default();
     texts.any(|text| match matching {
@@ -319,3 +323,6 @@ fn values(attribute: &Value) -> impl Iterator<Item = Cow<'_, str>> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,8 +252,11 @@ fn uids(tag: Tag, text: &str) -> Result<Matching, QueryError> {
     Ok(one_or_list(list))
 }
 
+/// Reads the text of one end as the first and the last value it stands for.
+type ReadEnds = fn(&str) -> Option<(String, String)>;
+
 fn moments(tag: Tag, vr: VR, text: &str) -> Result<Matching, QueryError> {
-    let (error, ends): (_, fn(&str) -> Option<(String, String)>) = match vr {
+    let (error, ends): (QueryError, ReadEnds) = match vr {
         VR::DA => (QueryError::Date(tag), |text| date_time::date(text).map(|date| (date.clone(), date))),
         VR::TM => (QueryError::Time(tag), |text| date_time::time(text).map(|span| (span.from, span.to))),
         _ => (QueryError::DateTime(tag), |text| {
@@ -303,3 +306,6 @@ fn one_or_list(mut list: Vec<String>) -> Matching {
     }
     list.pop().map_or(Matching::Universal, Matching::Single)
 }
+
+#[cfg(test)]
+mod tests;

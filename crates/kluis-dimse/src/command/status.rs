@@ -1,0 +1,37 @@
+//! Status (0000,0900) (PS3.7 C, PS3.4 B.2.3).
+
+/// A status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status(pub u16);
+
+impl Status {
+    /// Success.
+    pub const SUCCESS: Self = Self(0x0000);
+    /// Processing failure (PS3.7 C.5.12).
+    pub const PROCESSING_FAILURE: Self = Self(0x0110);
+    /// Duplicate SOP instance (PS3.7 C.5.6).
+    pub const DUPLICATE_SOP_INSTANCE: Self = Self(0x0111);
+    /// Invalid SOP instance: the UID is none (PS3.7 C.5.11).
+    pub const INVALID_SOP_INSTANCE: Self = Self(0x0117);
+    /// SOP class not supported (PS3.7 C.5.23).
+    pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// Not authorised (PS3.7 C.5.19).
+    pub const NOT_AUTHORIZED: Self = Self(0x0124);
+    /// Unrecognised operation (PS3.7 C.5.24).
+    pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
+    /// Out of resources (PS3.4 B.2.3).
+    pub const OUT_OF_RESOURCES: Self = Self(0xA700);
+    /// Data set does not match SOP class (PS3.4 B.2.3).
+    pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
+    /// Cannot understand (PS3.4 B.2.3).
+    pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
+    /// Coercion of data elements, a warning (PS3.4 B.2.3).
+    pub const COERCION: Self = Self(0xB000);
+
+    /// Whether the operation failed, that is, neither succeeded, nor did so with a warning, nor goes on
+    /// (PS3.7 C.1 to C.3).
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        !matches!(self.0, 0x0000 | 0x0001 | 0x0107 | 0x0116 | 0xB000..=0xBFFF | 0xFF00 | 0xFF01 | 0xFE00)
+    }
+}

@@ -1,0 +1,368 @@
+//! One association: the request, the messages, the end.
+
+use std::{collections::BTreeMap, convert::Infallible, ops::Range};
+
+use kluis_dicom::{AeTitle, Uid};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::Instant,
+};
+
+use super::{
+    Config, Ending, How,
+    connection::{Arrived, Connection, Patience},
+};
+use crate::{
+    AssociationRequest, EchoRequest, Outcome, Services, StoreRequest, StoreSink,
+    association::{Context, Event, Machine, Role, State, Violation, negotiate},
+    command::{CommandField, CommandSet, Message, OtherRequest, Reply, Status, StoreCommand},
+    limits,
+    pdu::{self, Abort, AbortSource, AssociateRq, Pdu, Pdv, abort_reason, kind},
+};
+
+pub(super) struct Session<'a, S, V: Services> {
+    connection: Connection<S>,
+    machine: Machine,
+    services: &'a mut V,
+    config: &'a Config,
+    calling: Option<AeTitle>,
+    implementation_class_uid: Option<Uid>,
+    contexts: BTreeMap<u8, Context>,
+    send_maximum: u32,
+    under_way: UnderWay<V::Sink>,
+    messages: u64,
+}
+
+/// The message that is coming in.
+enum UnderWay<K> {
+    Nothing,
+    Command { context_id: u8, bytes: Vec<u8> },
+    DataSet { context_id: u8, request: OtherRequest, receiver: Receiver<K> },
+}
+
+/// Where a data set goes.
+enum Receiver<K> {
+    Sink(K),
+    /// Nowhere; the outcome is sent when it is complete.
+    Drain {
+        outcome: Outcome,
+        left: u64,
+    },
+}
+
+impl<'a, S, V> Session<'a, S, V>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    V: Services,
+{
+    pub(super) fn new(stream: S, services: &'a mut V, config: &'a Config, shutdown: watch::Receiver<bool>) -> Self {
+        let mut machine = Machine::new(Role::Acceptor);
+        machine.on(Event::TransportIndicated);
+        Self {
+            connection: Connection::new(stream, config.pdu_limits, config.timing, shutdown),
+            machine,
+            services,
+            config,
+            calling: None,
+            implementation_class_uid: None,
+            contexts: BTreeMap::new(),
+            send_maximum: limits::PDU_SENT,
+            under_way: UnderWay::Nothing,
+            messages: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, opened: Instant) -> Ending {
+        let how = match self.associate(opened + self.config.timing.artim).await {
+            Ok(()) => match self.converse().await {
+                Err(how) => how,
+                Ok(never) => match never {},
+            },
+            Err(how) => how,
+        };
+        // half a data set is let go before anything is waited for
+        self.under_way = UnderWay::Nothing;
+        self.end(how).await;
+        Ending {
+            how,
+            calling: self.calling,
+            implementation_class_uid: self.implementation_class_uid,
+            messages: self.messages,
+        }
+    }
+
+    async fn associate(&mut self, until: Instant) -> Result<(), How> {
+        let rq = match self.connection.next(Patience::Request(until)).await? {
+            Arrived::Pdu(Pdu::AssociateRq(rq)) => rq,
+            Arrived::Pdu(Pdu::Abort(abort)) => return Err(How::Aborted(abort)),
+            Arrived::Pdu(pdu) => return Err(self.unexpected(kind_of(&pdu))),
+            Arrived::Data | Arrived::Fragment { .. } => return Err(self.unexpected(kind::DATA_TF)),
+        };
+        self.machine.on(Event::AssociateRq);
+        self.implementation_class_uid = rq.user.implementation_class_uid.clone();
+        let reply = self.answer_request(&rq).await?;
+        self.machine.on(Event::LocalAccept);
+        self.send_pdu(&reply).await?;
+        self.connection.established();
+        Ok(())
+    }
+
+    async fn answer_request(&mut self, rq: &AssociateRq) -> Result<Pdu, How> {
+        let mut negotiated = negotiate(&self.config.acceptor, rq).map_err(How::Rejected)?;
+        self.calling = Some(negotiated.calling.clone());
+        if negotiated.send_maximum < limits::PEER_MAXIMUM_LENGTH_MIN {
+            return Err(Violation::PeerMaximumLength(negotiated.send_maximum).into());
+        }
+        let request = AssociationRequest {
+            calling: &negotiated.calling,
+            called: &negotiated.called,
+            identity: rq.user.identity.as_ref(),
+            implementation_class_uid: rq.user.implementation_class_uid.as_ref(),
+        };
+        let admission = self.services.admit(&request).await.map_err(|refusal| How::Rejected(refusal.reject()))?;
+        let wants_response = rq.user.identity.as_ref().is_some_and(|identity| identity.is_response_requested);
+        negotiated.reply.user.identity_response = admission.identity_response.filter(|_| wants_response);
+        self.contexts = negotiated.contexts;
+        self.send_maximum = negotiated.send_maximum;
+        Ok(Pdu::AssociateAc(Box::new(negotiated.reply)))
+    }
+
+    async fn converse(&mut self) -> Result<Infallible, How> {
+        loop {
+            let patience = match self.under_way {
+                UnderWay::Nothing => Patience::Message,
+                UnderWay::Command { .. } | UnderWay::DataSet { .. } => Patience::Rest,
+            };
+            match self.connection.next(patience).await? {
+                Arrived::Data => {
+                    self.machine.on(Event::Data);
+                }
+                Arrived::Fragment { context_id, is_command, is_end, range } => {
+                    if !self.contexts.contains_key(&context_id) {
+                        return Err(Violation::ContextNotAccepted(context_id).into());
+                    }
+                    match is_command {
+                        true => self.command_fragment(context_id, is_end, range).await?,
+                        false => self.data_fragment(context_id, is_end, range).await?,
+                    }
+                }
+                Arrived::Pdu(Pdu::ReleaseRq) => {
+                    self.machine.on(Event::ReleaseRq);
+                    return Err(How::Released);
+                }
+                Arrived::Pdu(Pdu::Abort(abort)) => {
+                    self.machine.on(Event::Abort);
+                    return Err(How::Aborted(abort));
+                }
+                Arrived::Pdu(pdu) => return Err(self.unexpected(kind_of(&pdu))),
+            }
+        }
+    }
+
+    async fn command_fragment(&mut self, context_id: u8, is_end: bool, range: Range<usize>) -> Result<(), How> {
+        let fragment = self.connection.bytes(range);
+        let bytes = match &mut self.under_way {
+            UnderWay::DataSet { .. } => return Err(Violation::CommandWithinDataSet.into()),
+            UnderWay::Command { context_id: began, .. } if *began != context_id => {
+                return Err(Violation::ContextChanged { began: *began, went_on: context_id }.into());
+            }
+            UnderWay::Command { bytes, .. } => {
+                if bytes.len().saturating_add(fragment.len()) > limits::COMMAND_SET {
+                    return Err(Violation::CommandTooLong.into());
+                }
+                bytes.extend_from_slice(fragment);
+                std::mem::take(bytes)
+            }
+            // one fragment is a part of one read: it is within the limit
+            UnderWay::Nothing => fragment.to_vec(),
+        };
+        if !is_end {
+            self.under_way = UnderWay::Command { context_id, bytes };
+            return Ok(());
+        }
+        self.under_way = UnderWay::Nothing;
+        let set = CommandSet::read(&bytes).map_err(Violation::Command)?;
+        match Message::read(&set).map_err(Violation::Command)? {
+            Message::Echo(request) => {
+                let outcome = self.services.echo(EchoRequest { message_id: request.message_id }).await;
+                self.answer(context_id, request, outcome).await
+            }
+            Message::Store(command) => self.store(context_id, command).await,
+            // nothing runs that could be cancelled, and C-CANCEL has no response (PS3.7 9.3.2.3)
+            Message::Cancel(_) => Ok(()),
+            Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
+            Message::Response(field) => Err(Violation::UnexpectedResponse(field.0).into()),
+        }
+    }
+
+    async fn store(&mut self, context_id: u8, command: StoreCommand) -> Result<(), How> {
+        let begun = match self.store_request(context_id, &command) {
+            Ok(request) => self.services.store_begin(request).await,
+            Err(outcome) => Err(outcome),
+        };
+        match begun {
+            Ok(sink) => {
+                let (request, receiver) = (command.request, Receiver::Sink(sink));
+                self.under_way = UnderWay::DataSet { context_id, request, receiver };
+                Ok(())
+            }
+            Err(outcome) => self.answer(context_id, command.request, outcome).await,
+        }
+    }
+
+    /// What the command alone already says to be wrong.
+    fn store_request(&self, context_id: u8, command: &StoreCommand) -> Result<StoreRequest, Outcome> {
+        let context = self.contexts.get(&context_id).ok_or(Status::PROCESSING_FAILURE)?;
+        let request = &command.request;
+        let Some(sop_class) = request.sop_class.clone().filter(|class| *class == context.abstract_syntax) else {
+            return Err(comment(Status::SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context"));
+        };
+        let Some(sop_instance) = request.sop_instance.clone() else {
+            return Err(comment(Status::INVALID_SOP_INSTANCE, "Affected SOP Instance UID is missing or invalid"));
+        };
+        if !request.has_data_set {
+            return Err(comment(Status::CANNOT_UNDERSTAND, "no data set"));
+        }
+        Ok(StoreRequest {
+            message_id: request.message_id,
+            sop_class,
+            sop_instance,
+            transfer_syntax: context.transfer_syntax.clone(),
+            move_originator: command.move_originator.clone(),
+            move_originator_message_id: command.move_originator_message_id,
+        })
+    }
+
+    async fn data_fragment(&mut self, context_id: u8, is_end: bool, range: Range<usize>) -> Result<(), How> {
+        let UnderWay::DataSet { context_id: began, receiver, .. } = &mut self.under_way else {
+            return Err(Violation::DataSetWithoutCommand.into());
+        };
+        if *began != context_id {
+            return Err(Violation::ContextChanged { began: *began, went_on: context_id }.into());
+        }
+        let fragment = self.connection.bytes(range);
+        match receiver {
+            Receiver::Sink(sink) => {
+                if let Err(outcome) = sink.write(fragment).await {
+                    *receiver = Receiver::Drain { outcome, left: limits::DRAINED_DATA_SET };
+                }
+            }
+            Receiver::Drain { left, .. } => {
+                let length = u64::try_from(fragment.len()).unwrap_or(u64::MAX);
+                *left = left.checked_sub(length).ok_or(Violation::RefusedDataSetTooLong)?;
+            }
+        }
+        if !is_end {
+            return Ok(());
+        }
+        let UnderWay::DataSet { request, receiver, .. } = std::mem::replace(&mut self.under_way, UnderWay::Nothing)
+        else {
+            return Ok(());
+        };
+        let outcome = match receiver {
+            Receiver::Sink(sink) => sink.finish().await,
+            Receiver::Drain { outcome, .. } => outcome,
+        };
+        self.reply(context_id, request, outcome).await
+    }
+
+    /// Sends the outcome, after the data set where one follows.
+    async fn answer(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
+        if !request.has_data_set {
+            return self.reply(context_id, request, outcome).await;
+        }
+        let left = match request.field {
+            CommandField::C_STORE_RQ => limits::DRAINED_DATA_SET,
+            _ => limits::DRAINED_IDENTIFIER,
+        };
+        self.under_way = UnderWay::DataSet { context_id, request, receiver: Receiver::Drain { outcome, left } };
+        Ok(())
+    }
+
+    async fn reply(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
+        let Outcome { status, comment } = outcome;
+        if status.is_failure() {
+            tracing::info!(operation = request.field.name(), status = %format_args!("{:04X}H", status.0), "refused");
+        }
+        let mut command = Vec::new();
+        Reply { request, status, comment }.command_set().write(&mut command);
+        let message = command_pdus(context_id, &command, self.send_maximum);
+        self.connection.send(&message).await?;
+        self.connection.message_done();
+        self.messages = self.messages.saturating_add(1);
+        if self.connection.is_shutting_down() { Err(How::ShutDown) } else { Ok(()) }
+    }
+
+    /// The last words of our side.
+    async fn end(&mut self, how: How) {
+        let (event, last, is_closing) = match how {
+            How::Released => (Event::LocalReleaseReply, Some(Pdu::ReleaseRp), false),
+            How::Rejected(rj) => (Event::LocalReject, Some(Pdu::AssociateRj(rj)), false),
+            How::Violation(violation) => match violation.abort() {
+                Some(abort) => (Event::Invalid, Some(Pdu::Abort(abort)), true),
+                None => return,
+            },
+            How::ShutDown if self.machine.state() == State::AwaitingRequest => return,
+            How::ShutDown => {
+                let abort = Abort { source: AbortSource::User, reason: abort_reason::NOT_SPECIFIED };
+                (Event::LocalAbort, Some(Pdu::Abort(abort)), true)
+            }
+            How::Aborted(_) | How::Closed | How::Io(_) => return,
+        };
+        self.machine.on(event);
+        if let Some(pdu) = last
+            && self.send_pdu(&pdu).await.is_err()
+        {
+            return;
+        }
+        if is_closing {
+            self.connection.end_sending().await;
+        }
+        self.connection.await_close().await;
+        if !is_closing {
+            self.connection.end_sending().await;
+        }
+    }
+
+    async fn send_pdu(&mut self, pdu: &Pdu) -> Result<(), How> {
+        let mut bytes = Vec::new();
+        pdu::write(pdu, &mut bytes).map_err(Violation::Pdu)?;
+        self.connection.send(&bytes).await
+    }
+
+    fn unexpected(&self, kind: u8) -> How {
+        Violation::UnexpectedPdu { kind, state: self.machine.state() }.into()
+    }
+}
+
+fn comment(status: Status, comment: &'static str) -> Outcome {
+    Outcome { status, comment: Some(comment.into()) }
+}
+
+/// A command set as P-DATA-TFs none of which is longer than the peer takes (PS3.8 D.1), all in one piece of memory.
+fn command_pdus(context_id: u8, command: &[u8], maximum: u32) -> Vec<u8> {
+    // 4 bytes of PDV length and 2 of its header; fragments are even
+    let room = usize::try_from(maximum).unwrap_or(usize::MAX).saturating_sub(6).max(2) & !1;
+    let mut message = Vec::with_capacity(command.len().saturating_add(64));
+    let mut fragments = command.chunks(room).peekable();
+    while let Some(fragment) = fragments.next() {
+        let is_last = fragments.peek().is_none();
+        let pdv = Pdv { context_id, is_command: true, is_last, bytes: fragment.to_vec() };
+        // a fragment of at most 64 KiB fits its length field
+        let _ = pdu::write(&Pdu::Data(vec![pdv]), &mut message);
+    }
+    message
+}
+
+fn kind_of(pdu: &Pdu) -> u8 {
+    match pdu {
+        Pdu::AssociateRq(_) => kind::ASSOCIATE_RQ,
+        Pdu::AssociateAc(_) => kind::ASSOCIATE_AC,
+        Pdu::AssociateRj(_) => kind::ASSOCIATE_RJ,
+        Pdu::Data(_) => kind::DATA_TF,
+        Pdu::ReleaseRq => kind::RELEASE_RQ,
+        Pdu::ReleaseRp => kind::RELEASE_RP,
+        Pdu::Abort(_) => kind::ABORT,
+    }
+}

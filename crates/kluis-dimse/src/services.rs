@@ -1,0 +1,117 @@
+//! What an edge implements: who is let in, and what the messages mean.
+
+use std::{borrow::Cow, future::Future};
+
+use kluis_dicom::{AeTitle, Uid};
+
+use crate::{
+    command::Status,
+    pdu::{AssociateRj, UserIdentity, reject_reason},
+};
+
+/// One association's services. The driver calls one method at a time, in the order of the messages.
+pub trait Services: Send {
+    /// Takes one data set.
+    type Sink: StoreSink;
+
+    /// Says whether this peer gets an association. Called once, after the request was found to be in order.
+    fn admit(&mut self, request: &AssociationRequest<'_>) -> impl Future<Output = Result<Admission, Refusal>> + Send;
+
+    /// C-ECHO (PS3.7 9.1.5).
+    fn echo(&mut self, request: EchoRequest) -> impl Future<Output = Outcome> + Send;
+
+    /// C-STORE (PS3.7 9.1.1): the command has come, the data set begins. On `Err` the data set is taken and thrown away
+    /// before the outcome is sent, and the association stays usable.
+    fn store_begin(&mut self, request: StoreRequest) -> impl Future<Output = Result<Self::Sink, Outcome>> + Send;
+}
+
+/// Takes one data set, piece by piece as it arrives. Dropped where the association ends first.
+pub trait StoreSink: Send {
+    /// The next bytes of the data set. After an `Err` nothing more is handed over.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Outcome>> + Send;
+
+    /// The data set is complete.
+    fn finish(self) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Who asks for an association, by its own account.
+#[derive(Debug, Clone, Copy)]
+pub struct AssociationRequest<'a> {
+    /// Calling AE title.
+    pub calling: &'a AeTitle,
+    /// Called AE title; one of ours.
+    pub called: &'a AeTitle,
+    /// User identity (PS3.7 D.3.3.7), where one was sent.
+    pub identity: Option<&'a UserIdentity>,
+    /// Implementation class UID of the peer.
+    pub implementation_class_uid: Option<&'a Uid>,
+}
+
+/// The peer is let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Server response to the user identity (PS3.7 D.3.3.7.2); sent only where the peer asked for one.
+    pub identity_response: Option<Vec<u8>>,
+}
+
+/// The peer is not let in. All that is wrong with an identity has one variant, so that all refusals look alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not known, not proved, not this AE title, no longer allowed: rejected 1, 1, 3.
+    Identity,
+    /// Too many associations: rejected 2, 3, 2.
+    LocalLimit,
+    /// We cannot answer now: rejected 2, 3, 1.
+    Congestion,
+}
+
+impl Refusal {
+    /// The PDU that says so.
+    #[must_use]
+    pub fn reject(self) -> AssociateRj {
+        match self {
+            Self::Identity => reject_reason::CALLING_AE,
+            Self::LocalLimit => reject_reason::LOCAL_LIMIT,
+            Self::Congestion => reject_reason::CONGESTION,
+        }
+    }
+}
+
+/// A C-ECHO-RQ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EchoRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+}
+
+/// A C-STORE-RQ in a context that was accepted for its SOP class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+    /// Affected SOP Class UID (0000,0002).
+    pub sop_class: Uid,
+    /// Affected SOP Instance UID (0000,1000).
+    pub sop_instance: Uid,
+    /// The transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// Move Originator AE Title (0000,1030), where this store belongs to a C-MOVE.
+    pub move_originator: Option<AeTitle>,
+    /// Move Originator Message ID (0000,1031).
+    pub move_originator_message_id: Option<u16>,
+}
+
+/// What came of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Status (0000,0900).
+    pub status: Status,
+    /// Error Comment (0000,0902): ASCII, the first 64 characters are sent. No patient data.
+    pub comment: Option<Cow<'static, str>>,
+}
+
+impl From<Status> for Outcome {
+    fn from(status: Status) -> Self {
+        Self { status, comment: None }
+    }
+}

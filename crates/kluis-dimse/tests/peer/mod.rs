@@ -1,0 +1,272 @@
+//! A requestor for tests that says exactly what it is told to, and services that keep what they get in memory.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::{Arc, Mutex};
+
+use kluis_dicom::Uid;
+use kluis_dimse::{
+    Admission, AssociationRequest, EchoRequest, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    association::Acceptor,
+    command::{CommandField, CommandSet, Status, element},
+    driver::Config,
+    limits::{self, Timing},
+    pdu::{self, AssociateAc, AssociateRq, Pdu, PduError, PduLimits, Pdv, ProposedContext, UserInformation},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+pub const VERIFICATION: &str = "1.2.840.10008.1.1";
+pub const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+pub const IMPLICIT: &str = "1.2.840.10008.1.2";
+
+pub fn uid(text: &str) -> Uid {
+    text.parse().unwrap()
+}
+
+pub fn config() -> Config {
+    Config {
+        acceptor: Acceptor {
+            called: vec!["KLUIS".parse().unwrap()],
+            provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1.1."),
+            uses: |_| false,
+            knows: |uid| uid.as_str().starts_with(IMPLICIT),
+            implementation_class_uid: uid("1.2.826.0.1.3680043.10.1"),
+            implementation_version: "KLUIS".to_owned(),
+            maximum_length: limits::MAXIMUM_LENGTH,
+        },
+        timing: Timing::default(),
+        pdu_limits: PduLimits::default(),
+    }
+}
+
+/// What was stored: the request, the data set, the number of pieces in which it came.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub request: StoreRequest,
+    pub data_set: Vec<u8>,
+    pub pieces: usize,
+}
+
+#[derive(Default, Clone)]
+pub struct Memory {
+    pub stored: Arc<Mutex<Vec<Stored>>>,
+    pub dropped: Arc<Mutex<u32>>,
+    pub refusal: Option<Refusal>,
+    pub identity_response: Option<Vec<u8>>,
+    /// A data set that begins with such bytes is refused as soon as they are seen.
+    pub refused_prefix: Option<&'static [u8]>,
+    pub discards: bool,
+}
+
+pub struct MemorySink {
+    stored: Option<Stored>,
+    memory: Memory,
+}
+
+impl Services for Memory {
+    type Sink = MemorySink;
+
+    async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(Admission { identity_response: self.identity_response.clone() }),
+        }
+    }
+
+    async fn echo(&mut self, _: EchoRequest) -> Outcome {
+        Status::SUCCESS.into()
+    }
+
+    async fn store_begin(&mut self, request: StoreRequest) -> Result<MemorySink, Outcome> {
+        if request.sop_instance.as_str() == "9.9.9" {
+            return Err(Status::NOT_AUTHORIZED.into());
+        }
+        Ok(MemorySink { stored: Some(Stored { request, data_set: Vec::new(), pieces: 0 }), memory: self.clone() })
+    }
+}
+
+impl StoreSink for MemorySink {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Outcome> {
+        let stored = self.stored.as_mut().unwrap();
+        stored.pieces += 1;
+        if self.memory.discards {
+            return Ok(());
+        }
+        stored.data_set.extend_from_slice(bytes);
+        match self.memory.refused_prefix {
+            Some(prefix) if stored.data_set.starts_with(prefix) => {
+                Err(Outcome { status: Status::CANNOT_UNDERSTAND, comment: Some("refused prefix".into()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn finish(mut self) -> Outcome {
+        let stored = self.stored.take().unwrap();
+        if !self.memory.discards {
+            self.memory.stored.lock().unwrap().push(stored);
+        }
+        Status::SUCCESS.into()
+    }
+}
+
+impl Drop for MemorySink {
+    fn drop(&mut self) {
+        if self.stored.is_some() {
+            *self.memory.dropped.lock().unwrap() += 1;
+        }
+    }
+}
+
+pub fn context(id: u8, abstract_syntax: &str, transfer_syntax: &str) -> ProposedContext {
+    ProposedContext { id, abstract_syntax: Some(uid(abstract_syntax)), transfer_syntaxes: vec![uid(transfer_syntax)] }
+}
+
+pub fn ae(title: &str) -> [u8; 16] {
+    let mut field = [b' '; 16];
+    field[..title.len()].copy_from_slice(title.as_bytes());
+    field
+}
+
+/// Verification in context 1, CT in context 3.
+pub fn request() -> AssociateRq {
+    AssociateRq {
+        protocol_version: 1,
+        called_ae: ae("KLUIS"),
+        calling_ae: ae("MODALITY"),
+        reserved: [0; 32],
+        application_context: Some(uid(pdu::APPLICATION_CONTEXT)),
+        contexts: vec![context(1, VERIFICATION, IMPLICIT), context(3, CT, IMPLICIT)],
+        user: UserInformation { maximum_length: Some(16_384), ..UserInformation::default() },
+    }
+}
+
+pub fn pdu_bytes(pdu: &Pdu) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pdu::write(pdu, &mut bytes).unwrap();
+    bytes
+}
+
+pub fn data(pdvs: &[(u8, bool, bool, &[u8])]) -> Vec<u8> {
+    let pdvs = pdvs
+        .iter()
+        .map(|(context_id, is_command, is_last, bytes)| Pdv {
+            context_id: *context_id,
+            is_command: *is_command,
+            is_last: *is_last,
+            bytes: bytes.to_vec(),
+        })
+        .collect();
+    pdu_bytes(&Pdu::Data(pdvs))
+}
+
+pub fn command(field: CommandField, message_id: u16, sop_class: &str, has_data_set: bool) -> CommandSet {
+    let mut set = CommandSet::default();
+    set.set_uid(element::AFFECTED_SOP_CLASS_UID, &uid(sop_class));
+    set.set_us(element::COMMAND_FIELD, field.0);
+    set.set_us(element::MESSAGE_ID, message_id);
+    set.set_us(element::DATA_SET_TYPE, if has_data_set { 0 } else { 0x0101 });
+    set
+}
+
+pub fn echo_command(message_id: u16) -> Vec<u8> {
+    set_bytes(&command(CommandField::C_ECHO_RQ, message_id, VERIFICATION, false))
+}
+
+pub fn store_command(message_id: u16, sop_instance: &str) -> Vec<u8> {
+    let mut set = command(CommandField::C_STORE_RQ, message_id, CT, true);
+    set.set_uid(element::AFFECTED_SOP_INSTANCE_UID, &uid(sop_instance));
+    set_bytes(&set)
+}
+
+pub fn set_bytes(set: &CommandSet) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    set.write(&mut bytes);
+    bytes
+}
+
+pub struct Peer<S> {
+    pub stream: S,
+    received: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, received: Vec::new() }
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    pub async fn send_pdu(&mut self, pdu: &Pdu) {
+        self.send(&pdu_bytes(pdu)).await;
+    }
+
+    /// The next PDU; `None` where the stream has ended.
+    pub async fn receive(&mut self) -> Option<Pdu> {
+        loop {
+            match pdu::read(&self.received) {
+                Ok((pdu, taken)) => {
+                    self.received.drain(..taken);
+                    return Some(pdu);
+                }
+                Err(PduError::Truncated) => {}
+                Err(error) => panic!("bad PDU from the acceptor: {error}"),
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.received.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    pub async fn associate(&mut self, rq: AssociateRq) -> AssociateAc {
+        self.send_pdu(&Pdu::AssociateRq(Box::new(rq))).await;
+        match self.receive().await {
+            Some(Pdu::AssociateAc(ac)) => *ac,
+            other => panic!("no A-ASSOCIATE-AC but {other:?}"),
+        }
+    }
+
+    /// A whole response command set and the longest P-DATA-TF contents that it came in.
+    pub async fn receive_command(&mut self) -> (CommandSet, usize) {
+        let (mut bytes, mut longest) = (Vec::new(), 0);
+        loop {
+            let Some(Pdu::Data(pdvs)) = self.receive().await else { panic!("no P-DATA-TF") };
+            longest = longest.max(pdvs.iter().map(|pdv| pdv.bytes.len() + 6).sum());
+            for pdv in pdvs {
+                assert!(pdv.is_command);
+                bytes.extend(pdv.bytes);
+                if pdv.is_last {
+                    return (CommandSet::read(&bytes).unwrap(), longest);
+                }
+            }
+        }
+    }
+
+    pub async fn receive_status(&mut self) -> u16 {
+        self.receive_command().await.0.us(element::STATUS).unwrap()
+    }
+
+    pub async fn echo(&mut self, message_id: u16) -> u16 {
+        self.send(&data(&[(1, true, true, &echo_command(message_id))])).await;
+        self.receive_status().await
+    }
+
+    pub async fn store(&mut self, message_id: u16, sop_instance: &str, data_set: &[u8]) -> u16 {
+        self.send(&data(&[(3, true, true, &store_command(message_id, sop_instance))])).await;
+        let mut pieces = data_set.chunks(16_378).peekable();
+        while let Some(piece) = pieces.next() {
+            self.send(&data(&[(3, false, pieces.peek().is_none(), piece)])).await;
+        }
+        self.receive_status().await
+    }
+
+    /// Releases and checks the answer.
+    pub async fn release(mut self) {
+        self.send_pdu(&Pdu::ReleaseRq).await;
+        assert_eq!(self.receive().await, Some(Pdu::ReleaseRp));
+    }
+}

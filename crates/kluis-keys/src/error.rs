@@ -42,7 +42,7 @@ pub enum KeysError {
         what: &'static str,
     },
     /// The tenant's keys were wrapped under another root key.
-    #[error("{path} was made with another root key")]
+    #[error("{path} was made with another root key, or is damaged")]
     WrongRootKey {
         /// The tenant file.
         path: PathBuf,

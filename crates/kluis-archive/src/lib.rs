@@ -25,6 +25,7 @@ mod verify;
 use std::{sync::Arc, time::Duration};
 
 use kluis_dicom::limits::Limits;
+use kluis_identity::{Authenticator, Registrar};
 
 use kluis_index::Index;
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
@@ -62,6 +63,10 @@ pub struct Parts {
     pub objects: Arc<Log>,
     /// One leaf per audit event.
     pub audit: Arc<Log>,
+    /// Proof to principal.
+    pub authenticator: Arc<Authenticator>,
+    /// Devices, people and tokens.
+    pub registrar: Registrar,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -95,6 +100,8 @@ pub(crate) struct Inner {
     vault: Arc<dyn Vault>,
     objects: Arc<Log>,
     audit: Arc<Log>,
+    authenticator: Arc<Authenticator>,
+    registrar: Registrar,
     clock: Arc<dyn Clock>,
     settings: Settings,
     trail: Arc<trail::Trail>,
@@ -117,6 +124,8 @@ impl Archive {
             trail: trail::Trail::new(Arc::clone(&parts.audit), Arc::clone(&parts.clock)),
             objects: parts.objects,
             audit: parts.audit,
+            authenticator: parts.authenticator,
+            registrar: parts.registrar,
             clock: parts.clock,
             settings,
             manifests: manifest::Manifests::new(),
@@ -125,6 +134,12 @@ impl Archive {
         let replayed = replay::replay(&inner).await?;
         let acceptor = accept::Acceptor::start(Arc::clone(&inner));
         Ok((Self { inner, acceptor }, replayed))
+    }
+
+    /// Proof to principal; the edges use it before they come to the gate.
+    #[must_use]
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.inner.authenticator
     }
 
     /// The time, for the edges.

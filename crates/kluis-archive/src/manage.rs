@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kluis_dicom::AeTitle;
-use kluis_identity::{Device, DirectoryError, Token, User};
+use kluis_identity::{Device, DeviceKey, DirectoryError, RegistrarError, Token, User};
 use kluis_policy::{DeviceRights, Role};
 use time::OffsetDateTime;
 
@@ -80,13 +80,20 @@ pub enum ManageError {
     Archive(ArchiveError),
 }
 
-impl From<DirectoryError> for ManageError {
-    fn from(error: DirectoryError) -> Self {
+impl From<RegistrarError> for ManageError {
+    fn from(error: RegistrarError) -> Self {
         match error {
-            DirectoryError::AlreadyExists(what) => Self::AlreadyExists(what),
-            DirectoryError::NotFound(what) => Self::NotFound(what),
-            other => Self::Archive(other.into()),
+            RegistrarError::Directory(DirectoryError::AlreadyExists(what)) => Self::AlreadyExists(what),
+            RegistrarError::Directory(DirectoryError::NotFound(what)) => Self::NotFound(what),
+            RegistrarError::Directory(other) => Self::Archive(other.into()),
+            wrong => Self::Invalid(wrong.to_string()),
         }
+    }
+}
+
+impl From<kluis_identity::NewCode> for NewCode {
+    fn from(new: kluis_identity::NewCode) -> Self {
+        Self { code: new.code.as_str().to_owned(), expires_at: new.expires_at }
     }
 }
 
@@ -100,8 +107,15 @@ impl Archive {
         permit: Permit<ManageDevices>,
         new: NewDevice,
     ) -> Result<Disclosed<EnrolledDevice>, ManageError> {
-        let _ = new;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let key = new.csr_pem.map_or(DeviceKey::Issue, DeviceKey::Request);
+        let new = kluis_identity::NewDevice { ae: new.ae, rights: new.rights, address: new.address, key };
+        let enrolled = self.inner.registrar.add_device(new, self.inner.clock.now()).await;
+        let enrolled = enrolled.map(|enrolled| EnrolledDevice {
+            device: enrolled.device,
+            key_pem: enrolled.key_pem.map(|pem| pem.to_string()),
+            ca_pem: enrolled.ca_pem,
+        });
+        done(permit, enrolled.map_err(ManageError::from))
     }
 
     /// All devices, by AE title.
@@ -109,7 +123,8 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn devices(&self, permit: Permit<ManageDevices>) -> Result<Disclosed<Vec<Device>>, ManageError> {
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let devices = self.inner.registrar.devices().await;
+        done(permit, devices.map_err(ManageError::from))
     }
 
     /// One device.
@@ -117,8 +132,8 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn device(&self, permit: Permit<ManageDevices>, ae: &AeTitle) -> Result<Disclosed<Device>, ManageError> {
-        let _ = ae;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let device = self.inner.registrar.device(ae).await;
+        done(permit, device.map_err(ManageError::from))
     }
 
     /// Removes a device; its certificate is worth nothing from then on.
@@ -130,8 +145,9 @@ impl Archive {
         permit: Permit<ManageDevices>,
         ae: &AeTitle,
     ) -> Result<Disclosed<()>, ManageError> {
-        let _ = ae;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let removed = self.inner.registrar.remove_device(ae).await;
+        self.inner.authenticator.forget();
+        done(permit, removed.map_err(ManageError::from))
     }
 
     /// Adds a person.
@@ -143,8 +159,10 @@ impl Archive {
         permit: Permit<ManageUsers>,
         new: NewAccount,
     ) -> Result<Disclosed<NewCode>, ManageError> {
-        let _ = new;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let now = self.inner.clock.now();
+        let added = self.inner.registrar.add_user(&new.name, new.role, new.referring.as_deref(), now).await;
+        let code = added.map(NewCode::from);
+        done(permit, code.map_err(ManageError::from))
     }
 
     /// A new enrolment code for a person; the one before is void.
@@ -152,8 +170,8 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn new_code(&self, permit: Permit<ManageUsers>, name: &str) -> Result<Disclosed<NewCode>, ManageError> {
-        let _ = name;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let code = self.inner.registrar.new_code(name, self.inner.clock.now()).await.map(NewCode::from);
+        done(permit, code.map_err(ManageError::from))
     }
 
     /// All people, by name.
@@ -161,7 +179,8 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn users(&self, permit: Permit<ManageUsers>) -> Result<Disclosed<Vec<User>>, ManageError> {
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let users = self.inner.registrar.users().await;
+        done(permit, users.map_err(ManageError::from))
     }
 
     /// Removes a person and ends that person's sessions.
@@ -169,8 +188,9 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn remove_user(&self, permit: Permit<ManageUsers>, name: &str) -> Result<Disclosed<()>, ManageError> {
-        let _ = name;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let removed = self.inner.registrar.remove_user(name).await;
+        self.inner.authenticator.forget();
+        done(permit, removed.map_err(ManageError::from))
     }
 
     /// Makes a bearer token.
@@ -183,8 +203,10 @@ impl Archive {
         new: NewAccount,
         ttl: Duration,
     ) -> Result<Disclosed<NewToken>, ManageError> {
-        let _ = (new, ttl);
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let now = self.inner.clock.now();
+        let made = self.inner.registrar.create_token(&new.name, new.role, new.referring.as_deref(), ttl, now).await;
+        let token = made.map(|made| NewToken { text: made.token.as_str().to_owned(), expires_at: made.expires_at });
+        done(permit, token.map_err(ManageError::from))
     }
 
     /// All tokens, by name.
@@ -192,7 +214,8 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn tokens(&self, permit: Permit<ManageTokens>) -> Result<Disclosed<Vec<Token>>, ManageError> {
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let tokens = self.inner.registrar.tokens().await;
+        done(permit, tokens.map_err(ManageError::from))
     }
 
     /// Revokes a token.
@@ -200,8 +223,9 @@ impl Archive {
     /// # Errors
     /// [`ManageError`].
     pub async fn revoke_token(&self, permit: Permit<ManageTokens>, name: &str) -> Result<Disclosed<()>, ManageError> {
-        let _ = name;
-        done(permit, Err(ManageError::NotFound("wiring")))
+        let removed = self.inner.registrar.revoke_token(name).await;
+        self.inner.authenticator.forget();
+        done(permit, removed.map_err(ManageError::from))
     }
 }
 

@@ -1,0 +1,162 @@
+//! What building and testing need besides Rust. Debian's packages go to the system, everything else to `.tools`.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    command::{self, cargo, find, read, run, works},
+    stamp::Stamp,
+};
+
+/// A program, and the Debian package that brings it.
+type Need = (&'static str, &'static str);
+
+const FOR_BUILDING: &[Need] =
+    &[("cc", "gcc"), ("make", "make"), ("perl", "perl"), ("tar", "tar"), ("node", "nodejs"), ("npm", "npm")];
+const FOR_TESTS: &[Need] =
+    &[("storescu", "dcmtk"), ("chromium", "chromium"), ("python3", "python3"), ("openssl", "openssl")];
+/// Cargo tools: name and version.
+const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.143");
+const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+/// The verifier of the ledger's files wants this much.
+const PYTHON_MINOR: u32 = 12;
+
+/// The folder that tests find in `KLUIS_TOOLS`.
+pub fn folder(root: &Path) -> PathBuf {
+    root.join(".tools")
+}
+
+/// What `cargo build` and packaging the viewer need.
+pub fn install_for_building() -> Result<()> {
+    debian(FOR_BUILDING)
+}
+
+/// All that the tests need. Does nothing where everything is there.
+pub fn install_for_tests(root: &Path) -> Result<()> {
+    debian(FOR_BUILDING)?;
+    debian(FOR_TESTS)?;
+    python(root)?;
+    npm(root)?;
+    cargo_tool(root, NEXTEST)?;
+    Ok(())
+}
+
+/// The checker of licences and sources.
+pub fn install_deny(root: &Path) -> Result<PathBuf> {
+    cargo_tool(root, DENY)
+}
+
+/// The npm tools, of which packaging the viewer needs one.
+pub fn npm(root: &Path) -> Result<()> {
+    let (package, lock) = (root.join("viewer/package.json"), root.join("viewer/package-lock.json"));
+    let stamp = Stamp::new(folder(root).join("npm.stamp"), "1", &[&package, &lock])?;
+    let place = folder(root).join("npm");
+    if stamp.is_fresh() && place.join("node_modules").is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(&place)?;
+    fs::copy(&package, place.join("package.json"))?;
+    fs::copy(&lock, place.join("package-lock.json"))?;
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(&place))?;
+    stamp.set()
+}
+
+/// Installs the packages of the programs that are missing: as root by itself, else by saying the command.
+fn debian(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&str> =
+        needs.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let is_root = works("sh", &["-c", "[ \"$(id -u)\" = 0 ]"]);
+    if !is_root || find("apt-get").is_none() {
+        bail!("these Debian packages are missing: run `sudo apt-get install --no-install-recommends {packages}`");
+    }
+    println!("installing {packages}");
+    // the lists may be missing or older than the mirror: the second try fetches them first
+    if apt(&missing).is_err() {
+        run(Command::new("apt-get").args(["update", "-qq"]))?;
+        apt(&missing)?;
+    }
+    Ok(())
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
+    read(install.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+}
+
+fn python(root: &Path) -> Result<()> {
+    let requirements = root.join("crates/kluis/tests/foreign/requirements.txt");
+    let place = folder(root).join("venv");
+    let stamp = Stamp::new(folder(root).join("venv.stamp"), "1", &[&requirements])?;
+    let own = place.join("bin/python");
+    if stamp.is_fresh() && works(&own, &["-c", "import pydicom"]) {
+        return Ok(());
+    }
+    let Some(interpreter) = interpreter() else {
+        bail!("Python 3.{PYTHON_MINOR} or later is missing: install it, or name it in KLUIS_PYTHON");
+    };
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    fs::create_dir_all(folder(root))?;
+    let mut create = Command::new(&interpreter);
+    if create.args(["-m", "venv"]).arg(&place).output().is_ok_and(|output| !output.status.success()) {
+        debian(&[("no such program", "python3-venv")])?;
+        run(Command::new(&interpreter).args(["-m", "venv"]).arg(&place))?;
+    }
+    let mut pip = Command::new(&own);
+    run(pip
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&requirements))?;
+    stamp.set()
+}
+
+/// A Python that is new enough: the named one, one in the search path, or one that pyenv keeps.
+fn interpreter() -> Option<PathBuf> {
+    let named = env::var_os("KLUIS_PYTHON").map(PathBuf::from);
+    let found = ["python3.14", "python3.13", "python3.12", "python3"].into_iter().filter_map(find);
+    let kept = env::var_os("HOME").map(PathBuf::from).into_iter().flat_map(|home| {
+        let versions = fs::read_dir(home.join(".pyenv/versions")).ok();
+        versions.into_iter().flatten().flatten().map(|version| version.path().join("bin/python3"))
+    });
+    let test = format!("import sys, venv; sys.exit(sys.version_info < (3, {PYTHON_MINOR}))");
+    named.into_iter().chain(found).chain(kept).find(|python| works(python, &["-c", &test]))
+}
+
+/// A tool of cargo at exactly this version, built into `.tools/bin` where the machine has no such one.
+fn cargo_tool(root: &Path, (name, version): (&str, &str)) -> Result<PathBuf> {
+    let own = folder(root).join("bin").join(name);
+    if is_version(&own, version) {
+        return Ok(own);
+    }
+    if let Some(theirs) = command::find(name).filter(|theirs| is_version(theirs, version)) {
+        return Ok(theirs);
+    }
+    println!("building {name} {version}");
+    // unoptimised: it runs for seconds, but takes minutes to optimise
+    run(cargo(root)
+        .args(["install", "--quiet", "--locked", "--debug", "--force", &format!("{name}@{version}"), "--root"])
+        .arg(folder(root))
+        .arg("--target-dir")
+        .arg(folder(root).join("build")))?;
+    fs::remove_dir_all(folder(root).join("build"))?;
+    Ok(own)
+}
+
+fn is_version(program: &Path, version: &str) -> bool {
+    let subcommand = program.file_name().unwrap_or_default().to_string_lossy().replace("cargo-", "");
+    read(Command::new(program).args([&subcommand, "--version"]))
+        .or_else(|_| read(Command::new(program).arg("--version")))
+        .is_ok_and(|said| said.split_whitespace().any(|word| word == version))
+}

@@ -11,6 +11,7 @@ mod location;
 mod reader;
 mod record;
 mod sealing;
+pub mod simulation;
 mod vault;
 mod writer;
 

@@ -1,5 +1,7 @@
 //! What is done to the packs at start.
 
+use std::io;
+
 use crate::{Cut, Gap, Position, Recovery, VaultError};
 
 use super::{
@@ -18,11 +20,21 @@ pub(super) fn recover(shared: &Shared, safe: Position, parts: &[String]) -> Resu
         recover_pack(shared, pack, from, &mut recovery)?;
     }
     for part in parts {
-        shared.storage.remove(part).map_err(|source| VaultError::io("remove", source))?;
-        recovery.uncommitted = recovery.uncommitted.saturating_add(1);
+        if remove(shared, part)? {
+            recovery.uncommitted = recovery.uncommitted.saturating_add(1);
+        }
     }
     shared.storage.sync_directory().map_err(|source| VaultError::io("sync", source))?;
     Ok(recovery)
+}
+
+fn remove(shared: &Shared, part: &str) -> Result<bool, VaultError> {
+    match shared.storage.remove(part) {
+        Ok(()) => Ok(true),
+        // Gone since the vault was opened: recovery ran before.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(VaultError::io("remove", source)),
+    }
 }
 
 fn recover_pack(shared: &Shared, pack: u64, from: u64, recovery: &mut Recovery) -> Result<(), VaultError> {

@@ -1,0 +1,440 @@
+//! A disk in memory that fails on command: for tests of the vault and of what stands above it.
+//!
+//! It keeps two states of every file and of the directory: what a program sees, and what a crash leaves. A sync carries
+//! the first into the second; a crash keeps any part of what was not synced, page by page. A failed sync drops the pages
+//! for good, as Linux does: a later sync succeeds without them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{PackFile, Storage};
+
+const PAGE: usize = 4096;
+
+/// A file operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Call {
+    /// Listing the directory.
+    List,
+    /// Making a file.
+    Create,
+    /// Opening a file.
+    Open,
+    /// Reading from a file, or its length.
+    Read,
+    /// Writing to a file.
+    Write,
+    /// Syncing a file.
+    Sync,
+    /// Cutting or extending a file.
+    SetLength,
+    /// Renaming a file.
+    Rename,
+    /// Removing a file.
+    Remove,
+    /// Syncing the directory.
+    SyncDirectory,
+}
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It fails and does nothing.
+    Error(io::ErrorKind),
+    /// A write takes half of the bytes and says so.
+    Short,
+    /// A write takes half of the bytes and then fails.
+    Torn(io::ErrorKind),
+}
+
+/// The disk. Cheap to clone; clones are the same disk.
+#[derive(Clone, Default)]
+pub struct SimulatedDisk {
+    disk: Arc<Disk>,
+}
+
+#[derive(Default)]
+struct Disk {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    files: Vec<File>,
+    calls: BTreeMap<Call, u64>,
+    faults: Vec<(Call, u64, Fault)>,
+    held: BTreeSet<Call>,
+    room: Option<u64>,
+    /// Counts crashes: what was mounted before one is dead.
+    life: u64,
+}
+
+#[derive(Default)]
+struct File {
+    seen: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: BTreeSet<usize>,
+}
+
+impl SimulatedDisk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The disk as a program has it until the next crash: then every call fails, as if the program were gone.
+    #[must_use]
+    pub fn mount(&self) -> Arc<dyn Storage> {
+        Arc::new(Mount { disk: self.clone(), life: self.disk.state().life })
+    }
+
+    /// The call after the next `after` ones of its kind goes wrong, once.
+    pub fn fail(&self, call: Call, after: u64, fault: Fault) {
+        let mut state = self.disk.state();
+        let at = state.count(call).saturating_add(after);
+        state.faults.push((call, at, fault));
+    }
+
+    /// From now on the files may grow by no more than this in all; `None` for no bound.
+    pub fn limit_room(&self, bytes: Option<u64>) {
+        self.disk.state().room = bytes;
+    }
+
+    /// How often a call was begun.
+    #[must_use]
+    pub fn calls(&self, call: Call) -> u64 {
+        self.disk.state().count(call)
+    }
+
+    /// Holds all calls of a kind until [`release`](Self::release).
+    pub fn hold(&self, call: Call) {
+        self.disk.state().held.insert(call);
+    }
+
+    /// Lets held calls go on.
+    pub fn release(&self, call: Call) {
+        self.disk.state().held.remove(&call);
+        self.disk.changed.notify_all();
+    }
+
+    /// Blocks until a call was begun so often, also when it is held.
+    pub fn wait_for(&self, call: Call, count: u64) {
+        let state = self.disk.state();
+        drop(self.disk.changed.wait_while(state, |state| state.count(call) < count));
+    }
+
+    /// The names of all files.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.disk.state().names.keys().cloned().collect()
+    }
+
+    /// What a file holds; empty where there is none.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.disk.state();
+        let file = state.names.get(name).and_then(|file| state.files.get(*file));
+        file.map(|file| file.seen.clone()).unwrap_or_default()
+    }
+
+    /// Changes a file behind everyone's back, durably.
+    pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.disk.state();
+        let Some(file) = state.names.get(name).copied() else { return };
+        if let Some(file) = state.files.get_mut(file) {
+            change(&mut file.seen);
+            file.durable.clone_from(&file.seen);
+            file.unsynced.clear();
+        }
+    }
+
+    /// The power goes: of what was not synced some pages, lengths and names survive, as the seed has it. What was
+    /// mounted before is dead.
+    pub fn crash(&self, seed: u64) {
+        let mut dice = Dice(seed);
+        let mut state = self.disk.state();
+        state.life = state.life.saturating_add(1);
+        for file in &mut state.files {
+            file.crash(&mut dice);
+        }
+        let mut survived = BTreeMap::new();
+        let all: BTreeSet<_> = state.names.keys().chain(state.durable_names.keys()).cloned().collect();
+        for name in all {
+            let names = if dice.coin() { &state.names } else { &state.durable_names };
+            if let Some(file) = names.get(&name) {
+                survived.insert(name, *file);
+            }
+        }
+        state.durable_names.clone_from(&survived);
+        state.names = survived;
+        state.faults.clear();
+        state.held.clear();
+        self.disk.changed.notify_all();
+    }
+
+    fn begin(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
+        let mut state = self.disk.state();
+        let count = state.calls.entry(call).or_default();
+        let at = *count;
+        *count = at.saturating_add(1);
+        self.disk.changed.notify_all();
+        let mut state = self
+            .disk
+            .changed
+            .wait_while(state, |state| state.held.contains(&call))
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = state.faults.iter().position(|(of, when, _)| *of == call && *when == at);
+        match found.map(|index| state.faults.swap_remove(index).2) {
+            Some(Fault::Error(kind)) => {
+                if call != Call::Sync {
+                    return Err(kind.into());
+                }
+                Ok((state, Some(Fault::Error(kind))))
+            }
+            fault => Ok((state, fault)),
+        }
+    }
+}
+
+impl fmt::Debug for SimulatedDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedDisk").field("names", &self.names()).finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn count(&self, call: Call) -> u64 {
+        self.calls.get(&call).copied().unwrap_or(0)
+    }
+}
+
+impl File {
+    fn write(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset.saturating_add(bytes.len());
+        self.touch(self.seen.len().min(offset), end);
+        if self.seen.len() < end {
+            self.seen.resize(end, 0);
+        }
+        if let Some(place) = self.seen.get_mut(offset..end) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    fn touch(&mut self, from: usize, to: usize) {
+        self.unsynced.extend(from / PAGE..to.div_ceil(PAGE));
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.seen.len(), 0);
+        for page in std::mem::take(&mut self.unsynced) {
+            copy_page(page, &self.seen, &mut self.durable);
+        }
+    }
+
+    fn crash(&mut self, dice: &mut Dice) {
+        let (short, long) = (self.durable.len().min(self.seen.len()), self.durable.len().max(self.seen.len()));
+        let length = match dice.below(3) {
+            0 => self.durable.len(),
+            1 => self.seen.len(),
+            _ => short.saturating_add(dice.below(long.saturating_sub(short).saturating_add(1))),
+        };
+        self.durable.resize(length, 0);
+        for page in std::mem::take(&mut self.unsynced) {
+            if dice.coin() {
+                copy_page(page, &self.seen, &mut self.durable);
+            }
+        }
+        self.seen.clone_from(&self.durable);
+    }
+}
+
+fn copy_page(page: usize, from: &[u8], to: &mut [u8]) {
+    let start = page.saturating_mul(PAGE);
+    let end = start.saturating_add(PAGE).min(from.len()).min(to.len());
+    if let (Some(from), Some(to)) = (from.get(start..end), to.get_mut(start..end)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// SplitMix64: the same crash for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        let bound = (bound as u64).max(1);
+        usize::try_from(self.roll() % bound).unwrap_or(0)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.roll().is_multiple_of(2)
+    }
+}
+
+/// The directory as a program has it until the next crash.
+struct Mount {
+    disk: SimulatedDisk,
+    life: u64,
+}
+
+impl Mount {
+    fn begin(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+        let (state, _) = self.disk.begin(call)?;
+        if state.life != self.life {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(state)
+    }
+
+    fn handle(&self, file: usize) -> Arc<dyn PackFile> {
+        Arc::new(Handle { disk: self.disk.clone(), file, life: self.life })
+    }
+}
+
+impl Storage for Mount {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.begin(Call::List)?.names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
+        let mut state = self.begin(Call::Create)?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = state.files.len();
+        state.files.push(File::default());
+        state.names.insert(name.into(), file);
+        Ok(self.handle(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
+        let file = *self.begin(Call::Open)?.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.begin(Call::Rename)?;
+        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.into(), file);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.begin(Call::Remove)?;
+        state.names.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        let mut state = self.begin(Call::SyncDirectory)?;
+        let names = state.names.clone();
+        state.durable_names = names;
+        Ok(())
+    }
+}
+
+struct Handle {
+    disk: SimulatedDisk,
+    file: usize,
+    life: u64,
+}
+
+impl Handle {
+    fn with<T>(
+        &self,
+        call: Call,
+        work: impl FnOnce(&mut File, &mut Option<u64>, Option<Fault>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (mut state, fault) = self.disk.begin(call)?;
+        let state = &mut *state;
+        if state.life != self.life {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let file = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
+        work(file, &mut state.room, fault)
+    }
+}
+
+fn place(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+impl PackFile for Handle {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.with(Call::Read, |file, _, _| {
+            let bytes = file.seen.get(place(offset)?..).unwrap_or_default();
+            let read = bytes.iter().zip(buffer).map(|(from, to)| *to = *from).count();
+            Ok(read)
+        })
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.with(Call::Write, |file, room, fault| {
+            let offset = place(offset)?;
+            let mut length = if fault.is_some() { bytes.len().div_ceil(2) } else { bytes.len() };
+            if let Some(room) = room {
+                let free = file.seen.len().saturating_sub(offset).saturating_add(place(*room)?);
+                length = length.min(free);
+                if length == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                let growth = offset.saturating_add(length).saturating_sub(file.seen.len());
+                *room = room.saturating_sub(growth as u64);
+            }
+            file.write(bytes.get(..length).unwrap_or_default(), offset);
+            match fault {
+                Some(Fault::Torn(kind)) => Err(kind.into()),
+                _ => Ok(length),
+            }
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.with(Call::Sync, |file, _, fault| match fault {
+            Some(Fault::Error(kind) | Fault::Torn(kind)) => {
+                file.unsynced.clear();
+                Err(kind.into())
+            }
+            _ => {
+                file.sync();
+                Ok(())
+            }
+        })
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.with(Call::Read, |file, _, _| Ok(file.seen.len() as u64))
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.with(Call::SetLength, |file, room, _| {
+            let (old, length) = (file.seen.len(), place(length)?);
+            if let Some(room) = room {
+                *room = room.saturating_add(old.saturating_sub(length) as u64);
+            }
+            file.touch(old.min(length), old.max(length));
+            file.seen.resize(length, 0);
+            Ok(())
+        })
+    }
+}

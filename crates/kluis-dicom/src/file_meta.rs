@@ -60,3 +60,38 @@ fn element(out: &mut Vec<u8>, number: u16, vr: &[u8; 2], value: &[u8]) {
         out.push(if vr == b"UI" { 0 } else { b' ' });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part10::{Outline, Source};
+
+    #[test]
+    fn file_meta_is_as_the_standard_wants_it() {
+        let (class, instance) = ("1.2.840.10008.5.1.4.1.1.2".parse().unwrap(), "1.2.3".parse().unwrap());
+        let (syntax, own) = ("1.2.840.10008.1.2.4.50".parse().unwrap(), "2.25.1".parse().unwrap());
+        let ae = "CT_1".parse().unwrap();
+        for (source_ae, version, ends) in [
+            (None, "KLUIS", &b"\x02\0\x13\0SH\x06\0KLUIS "[..]),
+            (Some(&ae), "KLUIS_0123456789ABC", b"\x02\0\x13\0SH\x10\0KLUIS_0123456789\x02\0\x16\0AE\x04\0CT_1"),
+        ] {
+            let mut file = write(&FileMeta {
+                sop_class: &class,
+                sop_instance: &instance,
+                transfer_syntax: &syntax,
+                source_ae,
+                implementation_class: &own,
+                implementation_version: version,
+            });
+            assert!(file.starts_with(&[0; 128]) && file[128..].starts_with(b"DICM\x02\0\0\0UL\x04\0"));
+            assert_eq!(u32::from_le_bytes(file[140..144].try_into().unwrap()) as usize, file.len() - 144);
+            assert_eq!(&file[144..158], b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01");
+            assert!(file.windows(14).any(|part| part == b"\x02\0\x03\0UI\x06\x001.2.3\0"));
+            assert!(file.ends_with(ends));
+            let meta = file[132..].to_vec();
+            file.extend_from_slice(b"\x08\0\x18\0UI\x06\x001.2.3\0");
+            let outline = Outline::of(Source::File, &file).unwrap();
+            assert_eq!((&outline.transfer_syntax, outline.file_meta, outline.repairs), (&syntax, meta, vec![]));
+        }
+    }
+}

@@ -192,7 +192,8 @@ impl FrameTable {
     }
 }
 
-/// Takes `bits` out of `bytes`, so that the first one becomes the lowest bit of the first byte; bits beyond the end are 0.
+/// Takes `bits` out of `bytes`, so that the first one becomes the lowest bit of the first byte; what lies beyond the end of
+/// `bytes` is left out.
 #[must_use]
 pub fn unpack(bytes: &[u8], bits: &Range<u64>) -> Vec<u8> {
     let first = usize::try_from(bits.start / 8).unwrap_or(usize::MAX);
@@ -204,7 +205,8 @@ pub fn unpack(bytes: &[u8], bits: &Range<u64>) -> Vec<u8> {
     let pairs = low.iter().zip(high).take(length);
     let mut frame: Vec<u8> =
         pairs.map(|(low, high)| (u16::from_le_bytes([*low, high]) >> shift).to_le_bytes()[0]).collect();
-    if let (Some(last), used @ 1..) = (frame.last_mut(), count % 8) {
+    let is_whole = frame.len() == length;
+    if let (Some(last), true, used @ 1..) = (frame.last_mut(), is_whole, count % 8) {
         *last &= (1u8 << used) - 1;
     }
     frame
@@ -401,3 +403,6 @@ fn basic_ends(table: &[u8], fragments: &[Fragment], frames: usize) -> Option<Vec
     ends.push(fragments.len());
     Some(ends)
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ pub struct DataSetBytes<'a> {
 
 /// A bounded scanner of one object.
 ///
-/// Holds the header and at most 66 KiB beside it, whatever the bytes say.
+/// Holds the header, 16 bytes a fragment, and at most 256 KiB beside them, whatever the bytes say.
 pub struct Gate {
     limits: Limits,
     stage: Stage,

@@ -190,6 +190,7 @@ impl Head {
         let seen = first.and_then(sniff);
         let place = Place { tag: Tag(2, 0x10), offset: 0, depth: 0 };
         let transfer_syntax = match (declared, seen) {
+            (None, None) if meta.at > meta.from => return Err(Refusal::TransferSyntaxMissing),
             (None, None) => return Err(Refusal::NotDicom),
             (None, Some(seen)) => {
                 if meta.at > meta.from {

@@ -14,6 +14,10 @@ mod nesting;
 mod outline;
 mod refusal;
 mod scanner;
+#[cfg(test)]
+pub(crate) mod test_data;
+#[cfg(test)]
+mod tests;
 
 pub use events::{Event, Events, Value};
 pub use gate::{DataSetBytes, Gate, Source};

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// (0002,0010) is no UID.
     #[error("the transfer syntax is no UID")]
     InvalidTransferSyntax,
+    /// File meta information without (0002,0010), and a data set whose encoding its first element does not tell.
+    #[error("the file does not say its transfer syntax")]
+    TransferSyntaxMissing,
     /// The file meta group does not follow PS3.10 7.1; offsets count from its first element.
     #[error("the file meta information is malformed: {0}")]
     FileMetaMalformed(Place),
@@ -133,13 +136,13 @@ pub enum Refusal {
         limit: u32,
     },
     /// A length that reaches beyond the item or sequence around it.
-    #[error("a length of {length} where {available} bytes are left in what contains it: {place}")]
+    #[error("{length} bytes where {available} bytes are left in what contains it: {place}")]
     LengthBeyondParent {
         /// Where.
         place: Place,
-        /// As declared, in bytes.
+        /// As declared, and with the header in front, in bytes.
         length: u64,
-        /// In bytes.
+        /// From that header on, in bytes.
         available: u64,
     },
     /// An undefined length where PS3.5 7.1 allows none.

@@ -257,6 +257,8 @@ impl Scanner {
         }
         let available = self.nesting.available(offset).unwrap_or(0);
         if length > available {
+            let size = header.size as u64;
+            let (length, available) = (length.saturating_add(size), available.saturating_add(size));
             return Err(Refusal::LengthBeyondParent { place, length, available });
         }
         fragments.push(Fragment { offset, length });

@@ -15,7 +15,13 @@ fn complete() -> Sample {
         Sample::little_endian().with((0x0040, 0x0009), VR::SH, "STEP1").with((0x0040, 0x1001), VR::SH, "RP1"),
         Sample::little_endian().with((0x0040, 0x0009), VR::SH, "STEP2"),
     ];
-    let elsewhere = vec![Sample::little_endian().with((0x0008, 0x1030), VR::LO, "of another study")];
+    // Neither its description nor its step nor its character set are those of the data set.
+    let elsewhere = vec![
+        Sample::little_endian()
+            .with((0x0008, 0x0005), VR::CS, "ISO_IR 144")
+            .with((0x0008, 0x1030), VR::LO, "of another study")
+            .with((0x0040, 0x0009), VR::SH, "ELSEWHERE"),
+    ];
     let sample = Sample::little_endian()
         .with((0x0008, 0x0005), VR::CS, "ISO_IR 100")
         .with((0x0008, 0x0016), VR::UI, "1.2.840.10008.5.1.4.1.1.2")

@@ -188,7 +188,7 @@ mod tests {
         let long_body = format!("//! x\nfn f() {{\n{}}}\n", "    g();\n".repeat(69));
         let test_body = format!("//! x\n#[cfg(test)]\nmod tests {{\nfn f() {{\n{}}}\n}}\n", "    g();\n".repeat(69));
         let short_body = format!("//! x\nfn f() {{\n{}}}\n", "    g();\n".repeat(68));
-        let cases: [(&str, &str, &[&str]); 19] = [
+        let cases: [(&str, &str, &[&str]); 18] = [
             ("crates/a/src/lib.rs", "//! x\n", &[]),
             ("crates/a/src/lib.rs", "mod b;\n", &["opening"]),
             ("crates/a/src/lib.rs", &long_body, &["function-length"]),

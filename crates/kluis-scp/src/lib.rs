@@ -1,1 +1,21 @@
-//! The DIMSE edge: one module per service class.
+//! The DIMSE edge: DICOM over mutually authenticated TLS (PS3.15 B.12), one module per service class.
+//!
+//! Bytes become messages in `kluis-dimse`; here a certificate becomes a principal, and each message one act that the
+//! gate of `kluis-archive` admits or refuses. May not contain: SQL, blobs, decisions of policy, key material.
+
+mod acceptor;
+mod backoff;
+mod connection;
+mod device;
+pub mod limits;
+mod listener;
+mod places;
+mod service;
+mod status;
+mod storage;
+mod verification;
+mod waiting_room;
+
+pub use device::Edge;
+pub use listener::{Settings, serve};
+pub use service::{SERVICES, Service};

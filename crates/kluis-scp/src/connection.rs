@@ -1,0 +1,138 @@
+//! One connection: the first byte, the TLS handshake, the association. All before the association within ARTIM.
+
+use std::{net::IpAddr, sync::Arc};
+
+use kluis_dimse::{
+    Admission, AssociationRequest, EchoRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
+    driver::{self, Config},
+};
+use rustls::pki_types::CertificateDer;
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    backoff::Backoff,
+    places::{Place, Places},
+    waiting_room::Guest,
+};
+
+/// What is known of a caller once TLS has authenticated it.
+pub(crate) struct Caller {
+    /// Where it calls from.
+    pub(crate) source: IpAddr,
+    /// Its certificate, which our authority has signed.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// Who answers callers.
+pub(crate) trait House: Send + Sync + 'static {
+    /// What one association is served by.
+    type Services: Services;
+
+    /// The services for a caller, who is still to be admitted.
+    fn services(&self, caller: Caller) -> Self::Services;
+
+    /// Someone came without proof.
+    fn note_unproved(&self, source: IpAddr) -> impl Future<Output = ()> + Send;
+}
+
+/// What all connections of a listener share.
+pub(crate) struct Shared<H> {
+    pub(crate) house: H,
+    pub(crate) tls: TlsAcceptor,
+    pub(crate) config: Config,
+    pub(crate) places: Arc<Places>,
+    pub(crate) backoff: Backoff,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve<H: House>(
+    stream: TcpStream,
+    guest: Guest,
+    source: IpAddr,
+    shared: Arc<Shared<H>>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let opened = Instant::now();
+    let Some(stream) = shake_hands(stream, source, opened, &shared).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let Some(certificate) = certificate.map(|certificate| certificate.clone().into_owned()) else {
+        // TLS was not set up to ask for one: a fault of ours, and nothing is let in by it
+        tracing::error!("a peer without a certificate passed the handshake");
+        return;
+    };
+    let services = shared.house.services(Caller { source, certificate });
+    let mut admitted = Admitted { services, source, shared: &shared, guest: Some(guest), place: None };
+    let ending = driver::serve(stream, &mut admitted, &shared.config, opened, shutdown).await;
+    tracing::info!(
+        %source,
+        calling = ending.calling.as_ref().map(tracing::field::display),
+        implementation = ending.implementation_class_uid.as_ref().map(tracing::field::display),
+        messages = ending.messages,
+        how = ?ending.how,
+        "association ended"
+    );
+}
+
+async fn shake_hands<H: House>(
+    stream: TcpStream,
+    source: IpAddr,
+    opened: Instant,
+    shared: &Shared<H>,
+) -> Option<TlsStream<PromptTcp>> {
+    let until = opened + shared.config.timing.artim;
+    // a silent connection costs its task and its socket; memory for TLS is taken at its first byte
+    let mut first = [0];
+    match timeout_at(until, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => {}
+        _ => return None,
+    }
+    let stream = PromptTcp::new(stream).ok()?;
+    match timeout_at(until, shared.tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::info!(%source, %error, "no TLS");
+            shared.house.note_unproved(source).await;
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// The services of an association, behind its place in this listener.
+struct Admitted<'a, H: House> {
+    services: H::Services,
+    source: IpAddr,
+    shared: &'a Shared<H>,
+    guest: Option<Guest>,
+    place: Option<Place>,
+}
+
+impl<H: House> Services for Admitted<'_, H> {
+    type Sink = <H::Services as Services>::Sink;
+
+    async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
+        let admission = self.services.admit(request).await;
+        if admission == Err(Refusal::Identity) {
+            self.shared.house.note_unproved(self.source).await;
+            let held_back = self.shared.backoff.note(self.source, Instant::now());
+            tokio::time::sleep(held_back).await;
+        }
+        let admission = admission?;
+        self.place = Some(self.shared.places.take(self.source).ok_or(Refusal::LocalLimit)?);
+        self.guest = None;
+        Ok(admission)
+    }
+
+    async fn echo(&mut self, request: EchoRequest) -> Outcome {
+        self.services.echo(request).await
+    }
+
+    async fn store_begin(&mut self, request: StoreRequest) -> Result<Self::Sink, Outcome> {
+        self.services.store_begin(request).await
+    }
+}

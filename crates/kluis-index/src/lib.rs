@@ -1,7 +1,7 @@
 //! Studies, series and instances, and the directory of devices and people: the only crate with SQL.
 //!
 //! [`Index`] is what the archive sees; [`sqlite`] implements it (PostgreSQL will stand beside it as `postgres/`).
-//! [`suite`] is the behaviour that every implementation shows. The index is derived: packs and keys rebuild it, so it
+//! `suite` (a feature) is the behaviour that every implementation shows. The index is derived: packs and keys rebuild it, so it
 //! may lose its last moments in a crash, and the archive replays them from the packs behind [`Watermark`].
 //!
 //! May not contain: blobs, HTTP, a clock, decisions. Row filters come from the permit and are applied in SQL.
@@ -12,6 +12,8 @@ pub mod limits;
 mod record;
 mod search;
 pub mod sqlite;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 
 pub use error::IndexError;
 pub use index::Index;

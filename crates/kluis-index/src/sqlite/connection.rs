@@ -153,7 +153,9 @@ fn harden(connection: &Connection) -> Result<(), IndexError> {
         connection
             .create_scalar_function(name, 2, flags, move |context: &Context<'_>| {
                 let pattern = context.get_raw(0).as_str().unwrap_or_default();
-                Ok(matches(pattern, context.get_raw(1).as_str().unwrap_or_default()))
+                let text = context.get_raw(1).as_str().unwrap_or_default();
+                // no value is matched by no pattern (PS3.4 C.2.2.2.7 has a way of its own for that)
+                Ok(!text.is_empty() && matches(pattern, text))
             })
             .map_err(at("configure"))?;
     }

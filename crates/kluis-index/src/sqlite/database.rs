@@ -67,7 +67,7 @@ impl Database {
         })
     }
 
-    /// Reads. The work sees what was committed before it began.
+    /// Reads. The work sees what was committed before it began, and nothing that is committed meanwhile.
     pub async fn read<T, F>(&self, work: F) -> Result<T, IndexError>
     where
         T: Send + 'static,
@@ -78,7 +78,9 @@ impl Database {
         let reading = tokio::task::spawn_blocking(move || {
             let _place = place;
             let lent = Lent::take(readers)?;
-            work(lent.connection()?)
+            // all statements of the work see the same state
+            let snapshot = lent.connection()?.unchecked_transaction().map_err(at("begin"))?;
+            work(&snapshot)
         });
         reading.await.map_err(|_| IndexError::Closed)?
     }

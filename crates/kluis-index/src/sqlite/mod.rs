@@ -14,6 +14,11 @@ mod schema;
 mod seal;
 mod search;
 
+#[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use async_trait::async_trait;

@@ -9,4 +9,7 @@ mod plan;
 mod study;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use walk::{search, search_series};

@@ -33,7 +33,7 @@ const BIRTH_DATE: Tag = Tag(0x0010, 0x0030);
 const MODALITY: Tag = Tag(0x0008, 0x0060);
 
 /// Longest range of dates that is walked rather than a name or text looked up, as a difference of `YYYYMMDD`.
-const SHORT_DATES: i64 = 1_0100;
+const SHORT_DATES: i64 = 10_100;
 
 /// The filters of a query by the level at which they are decided.
 #[derive(Debug, Default)]
@@ -211,9 +211,12 @@ fn modalities(matching: &Matching, plan: &mut Plan) {
             plan.add(Condition::new(any("kluis_wildcard(?, r.modality)"), vec![pattern.clone().into()], None));
         }
         Matching::List(list) => {
-            let places = vec!["?"; list.len()].join(", ");
+            let one = |text: &String| {
+                if text.contains(['*', '?']) { "kluis_wildcard(?, r.modality)" } else { "r.modality = ?" }
+            };
+            let each: Vec<&str> = list.iter().map(one).collect();
             let values = list.iter().cloned().map(Sql::from).collect();
-            plan.add(Condition::new(any(&format!("r.modality IN ({places})")), values, None));
+            plan.add(Condition::new(any(&format!("({})", each.join(" OR "))), values, None));
         }
         Matching::Empty => plan.add(Condition::new(format!("NOT {}", any("1")), Vec::new(), None)),
         Matching::Range { .. } => plan.add(Condition::never()),

@@ -27,8 +27,7 @@ pub(crate) fn search(connection: &Connection, query: &Query, rows: &RowFilter) -
     if query.offset > MAX_OFFSET {
         return Err(IndexError::QueryLimit("offset"));
     }
-    let snapshot = connection.unchecked_transaction().map_err(at("begin"))?;
-    let (mut plan, filters) = study::plan(&snapshot, query, rows)?;
+    let (mut plan, filters) = study::plan(connection, query, rows)?;
     if let (Level::Instance, Some(uids)) = (query.level, &filters.sop_uids) {
         plan.add(study::semi_join(STUDIES_OF_INSTANCES, "i.sop_hash", "i.sop_uid", uids));
     }
@@ -36,11 +35,11 @@ pub(crate) fn search(connection: &Connection, query: &Query, rows: &RowFilter) -
     let mut hits = Hits { offset: query.offset, wanted: limit.saturating_add(1), found: Vec::new() };
     if query.level == Level::Study && filters.study.is_empty() {
         let (sql, values) = plan.statement(Some((hits.wanted, hits.offset)));
-        hits.found = collect(&snapshot, "search", &sql, params_from_iter(values), |row| {
+        hits.found = collect(connection, "search", &sql, params_from_iter(values), |row| {
             Ok(Hit { study_key: get(row, 0)?, series_key: None, instance_key: None })
         })?;
     } else {
-        let mut walk = Walk::new(&snapshot, query, &filters, InstanceRule::Found);
+        let mut walk = Walk::new(connection, query, &filters, InstanceRule::Found);
         walk.studies(&plan, None, &mut |walk, study| match query.level {
             Level::Study => Ok(hits.add(Hit { study_key: study.study_key, series_key: None, instance_key: None })),
             Level::Series => walk.series(study, None, &mut |_, series| Ok(hits.add(series.hit(None)))),
@@ -52,7 +51,7 @@ pub(crate) fn search(connection: &Connection, query: &Query, rows: &RowFilter) -
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = hits.found.len() > limit;
     hits.found.truncate(limit);
-    let mut page = Rows::new(&snapshot);
+    let mut page = Rows::new(connection);
     let matches = hits.found.iter().map(|hit| page.row(*hit)).collect::<Result<_, _>>()?;
     Ok(Page { matches, has_more })
 }
@@ -64,13 +63,12 @@ pub(crate) fn search_series(
     after: Option<&SeriesCursor>,
     limit: u32,
 ) -> Result<SeriesPage, IndexError> {
-    let snapshot = connection.unchecked_transaction().map_err(at("begin"))?;
     let query = &Query { level: Level::Instance, ..query.clone() };
-    let (mut plan, filters) = study::plan(&snapshot, query, rows)?;
+    let (mut plan, filters) = study::plan(connection, query, rows)?;
     let mut rule = InstanceRule::Any;
     if let Some(uids) = &filters.sop_uids {
         rule = InstanceRule::FoundOrSealed;
-        if are_all_hot(&snapshot, uids)? {
+        if are_all_hot(connection, uids)? {
             rule = InstanceRule::Found;
             plan.add(study::semi_join(STUDIES_OF_INSTANCES, "i.sop_hash", "i.sop_uid", uids));
         }
@@ -79,7 +77,7 @@ pub(crate) fn search_series(
     let wanted = usize::try_from(limit.min(MAX_LIMIT)).unwrap_or(usize::MAX);
     let mut found: Vec<Series> = Vec::new();
     if wanted > 0 {
-        let mut walk = Walk::new(&snapshot, query, &filters, rule);
+        let mut walk = Walk::new(connection, query, &filters, rule);
         walk.studies(&plan, after, &mut |walk, study| {
             walk.series(study, after, &mut |_, series| {
                 found.push(series.clone());
@@ -87,7 +85,7 @@ pub(crate) fn search_series(
             })
         })?;
     }
-    let mut page = Rows::new(&snapshot);
+    let mut page = Rows::new(connection);
     let next = found.last().filter(|_| found.len() == wanted).map(Series::cursor);
     let series =
         found.iter().map(|series| page.series_match(series.study_key, series.series_key)).collect::<Result<_, _>>()?;

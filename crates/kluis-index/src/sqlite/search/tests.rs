@@ -1,0 +1,243 @@
+//! The database against matching in memory, on many small random questions: they must never disagree, whatever index
+//! serves, and no combination of keys may give a statement that the engine refuses.
+
+use std::time::Instant;
+
+use kluis_dicom::{
+    Tag,
+    query::{Filter, Level, Matching, Query},
+};
+use kluis_policy::RowFilter;
+
+use crate::{Index, matches, sqlite::SqliteIndex, suite::sample::Sample};
+
+/// A small generator with a fixed seed: the same questions at every run (xorshift, Marsaglia 2003).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())]
+    }
+}
+
+const NAMES: [&str; 12] = [
+    "",
+    "JANSEN^PIET",
+    "Jansén^Piet",
+    "JANSEN",
+    "JANSENS^A",
+    "JA^",
+    "Müller^Jörg",
+    "MULLER^J^^",
+    "de Vries^O'Neil",
+    "Yamada^Tarou=山田^太郎=やまだ",
+    "=山田",
+    "Jansen^^Piet=鈴木",
+];
+const PATTERNS: [&str; 24] = [
+    "JANSEN^PIET",
+    "JANSEN",
+    "jansen*",
+    "JANSEN^*",
+    "JA*",
+    "J*",
+    "*ANSEN*",
+    "*PIET",
+    "J?NSEN*",
+    "JANSEN?*",
+    "?*",
+    "*^*",
+    "山田*",
+    "*郎",
+    "Yamada*=山*",
+    "=山田",
+    "=*",
+    "**",
+    "de *",
+    "*'*",
+    "MULLER^*^",
+    "JANSEN^^*",
+    "*en^pi*",
+    "^",
+];
+const IDS: [&str; 7] = ["", "P1", "p1", "P10", "P*", "100%", "Ä1"];
+const ID_PATTERNS: [&str; 9] = ["P1", "P*", "*1", "?1", "P?", "*1*", "100%", "p*0", "Ä*"];
+const DATES: [&str; 6] = ["", "20240101", "20240102", "20240301", "20250101", "2024"];
+const TIMES: [&str; 5] = ["", "080000.000000", "093000.000000", "235959.999999", "noon"];
+const TEXTS: [&str; 6] = ["", "CT Knie rechts", "CT KNIE", "knie  links", "[a]*_%", "Füße"];
+const TEXT_PATTERNS: [&str; 9] = ["CT KNIE", "*Knie*", "*KNIE", "CT*", "*e l*", "*[a]*", "F??e", "*üß*", "*e  l*"];
+const MODALITIES: [&str; 4] = ["", "CT", "MR", "PR"];
+
+fn sample(dice: &mut Dice, study: u32, series: u32) -> Sample {
+    Sample {
+        study,
+        series,
+        patient_id: dice.pick(&IDS),
+        name: dice.pick(&NAMES).to_owned(),
+        birth_date: dice.pick(&DATES),
+        date: dice.pick(&DATES).to_owned(),
+        time: dice.pick(&TIMES),
+        accession: dice.pick(&IDS),
+        description: dice.pick(&TEXTS).to_owned(),
+        referring: dice.pick(&NAMES),
+        modality: dice.pick(&MODALITIES),
+        ..Sample::default()
+    }
+}
+
+fn text_matching(dice: &mut Dice, patterns: &[&str]) -> Matching {
+    match dice.roll(8) {
+        0 => Matching::Empty,
+        1 => Matching::List(vec![dice.pick(patterns).to_owned(), dice.pick(patterns).to_owned()]),
+        _ => {
+            let text = dice.pick(patterns).to_owned();
+            if text.contains(['*', '?']) { Matching::Wildcard(text) } else { Matching::Single(text) }
+        }
+    }
+}
+
+fn moment_matching(dice: &mut Dice, values: &[&str]) -> Matching {
+    let mut end = || Some(dice.pick(values).to_owned()).filter(|text| !text.is_empty());
+    let (from, to) = (end(), end());
+    match (dice.roll(6), from) {
+        (0, _) => Matching::Empty,
+        (1 | 2, Some(value)) => Matching::Single(value),
+        (_, None) if to.is_none() => Matching::Universal,
+        (_, from) => Matching::Range { from, to },
+    }
+}
+
+fn filter(dice: &mut Dice) -> Filter {
+    let (tag, matching) = match dice.roll(10) {
+        0 | 1 => (Tag(0x0010, 0x0010), text_matching(dice, &PATTERNS)),
+        2 => (Tag(0x0008, 0x0090), text_matching(dice, &PATTERNS)),
+        3 => (Tag(0x0010, 0x0020), text_matching(dice, &ID_PATTERNS)),
+        4 => (Tag(0x0008, 0x0050), text_matching(dice, &ID_PATTERNS)),
+        5 => (Tag(0x0008, 0x1030), text_matching(dice, &TEXT_PATTERNS)),
+        6 => (Tag(0x0008, 0x0061), text_matching(dice, &["CT", "MR", "?R", "XX"])),
+        7 => (Tag(0x0010, 0x0030), moment_matching(dice, &DATES[..5])),
+        8 => (Tag(0x0008, 0x0020), moment_matching(dice, &DATES[..5])),
+        _ => (Tag(0x0008, 0x0030), moment_matching(dice, &TIMES[..4])),
+    };
+    Filter { path: vec![tag], matching }
+}
+
+#[tokio::test]
+async fn the_database_and_the_memory_agree() {
+    let directory = tempfile::tempdir().unwrap();
+    let index = SqliteIndex::open(&directory.path().join("index.db"), &[7; 32]).unwrap();
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut batch = Vec::new();
+    for study in 1..=120 {
+        let series = 1 + dice.roll(3) as u32;
+        batch.extend((1..=series).map(|series| sample(&mut dice, study, series).build()));
+    }
+    index.insert(batch).await.unwrap();
+    let all = index.search(&Query::all(Level::Study, 1000), &RowFilter::All).await.unwrap().matches;
+    assert_eq!(all.len(), 120);
+    let mut found = 0;
+    for question in 0..1500 {
+        let mut query = Query::all(Level::Study, 1000);
+        for _ in 0..=dice.roll(3) {
+            let filter = filter(&mut dice);
+            if query.filters.iter().all(|other| other.path != filter.path) {
+                query.filters.push(filter);
+            }
+        }
+        query.is_fuzzy = dice.roll(5) == 0;
+        query.combines_date_time = dice.roll(2) == 0;
+        let expected: Vec<_> =
+            all.iter().filter(|row| matches(&query, &row.attributes)).map(|row| &row.study).collect();
+        let page = index.search(&query, &RowFilter::All).await.unwrap();
+        let rows: Vec<_> = page.matches.iter().map(|row| &row.study).collect();
+        let values: Vec<String> = query.filters.iter().map(show).collect();
+        assert_eq!(rows, expected, "question {question}: {values:?} fuzzy {}", query.is_fuzzy);
+        found += rows.len();
+    }
+    assert!(found > 5_000, "the questions find something: {found}");
+}
+
+fn show(filter: &Filter) -> String {
+    let values = match &filter.matching {
+        Matching::Single(text) | Matching::Wildcard(text) => text.clone(),
+        Matching::List(list) => list.join("|"),
+        Matching::Range { from, to } => format!("{from:?}-{to:?}"),
+        Matching::Universal => "universal".to_owned(),
+        Matching::Empty => "empty".to_owned(),
+    };
+    format!("{} {values}", filter.path[0])
+}
+
+/// Prints how long questions take; asserts only that they are answered from an index: none may look at every study.
+/// `KLUIS_INDEX_STUDIES` sets how many there are.
+#[tokio::test]
+async fn latency() {
+    let studies = std::env::var("KLUIS_INDEX_STUDIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.db");
+    let index = SqliteIndex::open(&path, &[7; 32]).unwrap();
+    let mut dice = Dice(42);
+    let syllables = ["jan", "sen", "hoek", "stra", "vries", "mul", "ler", "bak", "ker", "visser", "smit", "boer"];
+    let start = Instant::now();
+    for first in (1..=studies).step_by(100) {
+        let batch = (first..first + 100).flat_map(|study| {
+            let name =
+                format!("{}{}{}^{}", dice.pick(&syllables), dice.pick(&syllables), dice.pick(&syllables), study % 97);
+            let date = format!("20{:02}{:02}{:02}", dice.roll(20), 1 + dice.roll(12), 1 + dice.roll(28));
+            let description = format!("{} {}", dice.pick(&["MR", "CT", "XR"]), dice.pick(&syllables));
+            let modality = dice.pick(&["CT", "MR", "CR", "US", "CR"]);
+            (1..=4).map(move |series| Sample {
+                study,
+                series,
+                name: name.clone(),
+                date: date.clone(),
+                description: description.clone(),
+                modality,
+                ..Sample::default()
+            })
+        });
+        index.insert(batch.map(|sample| sample.build()).collect()).await.unwrap();
+    }
+    index.checkpoint().await.unwrap();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    println!("{studies} studies, 4 series: {:?}, {} bytes a study", start.elapsed(), bytes / u64::from(studies));
+    let single = |tag, text: &str| Filter { path: vec![tag], matching: Matching::Single(text.to_owned()) };
+    let wild = |tag, text: &str| Filter { path: vec![tag], matching: Matching::Wildcard(text.to_owned()) };
+    let days = |from: &str, to: &str| Filter {
+        path: vec![Tag(0x0008, 0x0020)],
+        matching: Matching::Range { from: Some(from.to_owned()), to: Some(to.to_owned()) },
+    };
+    let (name, modality, description) = (Tag(0x0010, 0x0010), Tag(0x0008, 0x0061), Tag(0x0008, 0x1030));
+    for (what, filters, offset) in [
+        ("UID", vec![single(Tag(0x0020, 0x000D), "1.2.3.77")], 0),
+        ("name prefix", vec![wild(name, "jansenboer*")], 0),
+        ("short name prefix", vec![wild(name, "j*")], 0),
+        ("name infix", vec![wild(name, "*senhoek*")], 0),
+        ("two-letter infix", vec![wild(name, "*jb*")], 0),
+        ("latest", vec![], 0),
+        ("offset 1000", vec![], 1000),
+        ("one day", vec![days("20100301", "20100301")], 0),
+        ("month and CT", vec![days("20100301", "20100331"), single(modality, "CT")], 0),
+        ("CT", vec![single(modality, "CT")], 0),
+        ("month and description", vec![days("20100301", "20100331"), wild(description, "*smit*")], 0),
+        ("description", vec![wild(description, "*smit*")], 0),
+    ] {
+        let query = Query { filters, offset, ..Query::all(Level::Study, 100) };
+        let mut best = f64::MAX;
+        let mut rows = 0;
+        for _ in 0..3 {
+            let start = Instant::now();
+            rows = index.search(&query, &RowFilter::All).await.unwrap().matches.len();
+            best = best.min(start.elapsed().as_secs_f64() * 1e3);
+        }
+        println!("{what}: {best:.2} ms, {rows} rows");
+        assert!(rows <= 100);
+    }
+}

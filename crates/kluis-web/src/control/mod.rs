@@ -1,0 +1,87 @@
+//! `/control/…`: management for the command line, as JSON. Served at the control door only, where the principal is the
+//! owner of the data directory.
+
+pub(crate) mod devices;
+pub(crate) mod tokens;
+pub(crate) mod users;
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use kluis_archive::{ManageError, Outcome, act};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{body, call::Call, errors::WebError};
+
+/// What runs here.
+pub(crate) async fn status(call: Call) -> Result<Response<Body>, WebError> {
+    let permit = call.admit(act::VerifyArchive).await?;
+    let answer = json!({"version": call.app.settings().version, "has_viewer": call.app.viewer().is_some()});
+    permit.finish(Outcome::Done);
+    json_answer(StatusCode::OK, &answer)
+}
+
+/// `?full=true` reads and decrypts every byte.
+pub(crate) async fn verify(call: Call) -> Result<Response<Body>, WebError> {
+    let is_full = match call.parameter("full").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(WebError::BadRequest("full must be true or false".to_owned())),
+    };
+    let permit = call.admit(act::VerifyArchive).await?;
+    let report = call.archive().verify(permit, is_full).await?;
+    json_answer(StatusCode::OK, &report)
+}
+
+impl From<ManageError> for WebError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::AlreadyExists(_) => Self::Exists(error.to_string()),
+            ManageError::NotFound(_) => Self::NotFound,
+            ManageError::Invalid(text) => Self::BadRequest(text),
+            ManageError::Archive(error) => error.into(),
+            _ => Self::Unavailable(None),
+        }
+    }
+}
+
+fn json_answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, WebError> {
+    let text = serde_json::to_vec(value).map_err(|_| WebError::Damaged(None))?;
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// The body as JSON of a known form; unknown fields are refused by the types.
+async fn json_body<T: DeserializeOwned>(call: &Call) -> Result<T, WebError> {
+    let bytes = body::small(call.take_body()).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| WebError::BadRequest(format!("the body is not as expected: {error}")))
+}
+
+fn time_text(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// An account as the command line names it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountBody {
+    name: String,
+    role: String,
+    #[serde(default)]
+    referring: Option<String>,
+    /// Seconds; tokens only.
+    #[serde(default)]
+    ttl_s: Option<u64>,
+}
+
+impl AccountBody {
+    fn account(&self) -> Result<kluis_archive::NewAccount, WebError> {
+        let role =
+            self.role.parse().map_err(|error: kluis_policy::ParseRoleError| WebError::BadRequest(error.to_string()))?;
+        Ok(kluis_archive::NewAccount { name: self.name.clone(), role, referring: self.referring.clone() })
+    }
+}

@@ -1,0 +1,220 @@
+//! What a person types. The words are fixed; other parts and acceptance runs rely on them.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Medical-image archive that cannot be left open.
+#[derive(Debug, Parser)]
+#[command(name = "kluis", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The data directory: vault, keys, index, ledger.
+    #[arg(long, global = true, env = "KLUIS_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a vault: keys, certificate authority, identity. Prints the one-time enrolment code.
+    Init(InitArgs),
+    /// Run a node in the foreground.
+    Serve(ServeArgs),
+    /// Make a vault with synthetic studies, serve it, and print the sign-in link.
+    Demo(DemoArgs),
+    /// Enrol, list, show or remove devices.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Add, list or remove people.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create, list or revoke bearer tokens for programs.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Take in DICOM files, folders and ZIP files.
+    Import(ImportArgs),
+    /// List or show studies.
+    #[command(subcommand)]
+    Study(StudyCommand),
+    /// Hold vault, index and ledger against each other. Exit code 3 where they disagree.
+    Verify(VerifyArgs),
+    /// Work on the index.
+    #[command(subcommand)]
+    Index(IndexCommand),
+}
+
+/// Arguments of `kluis init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Protect the root key by the passphrase in the first line of this file, instead of a generated key file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Write the generated root key to this file, best on another medium, instead of into the data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// A further name or address under which browsers reach this node; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Vec<String>,
+}
+
+/// Arguments of `kluis serve`.
+#[derive(Debug, Args, Clone, Default)]
+pub(crate) struct ServeArgs {
+    /// Address of the HTTPS door; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) https: Option<SocketAddr>,
+    /// Address of the door for DICOM over TLS; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) dicom_tls: Option<SocketAddr>,
+    /// Folder with the prepared viewer.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) viewer: Option<PathBuf>,
+}
+
+/// Arguments of `kluis demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Do not open a browser.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// The doors, as for `kluis serve`.
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+/// Devices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Enrol a device: writes AE.key.pem, AE.cert.pem and ca.pem to the folder.
+    Add(DeviceAddArgs),
+    /// List the devices.
+    List,
+    /// Show one device.
+    Show {
+        /// Its AE title.
+        ae: String,
+    },
+    /// Remove a device; its certificate is worth nothing from then on.
+    Remove {
+        /// Its AE title.
+        ae: String,
+    },
+}
+
+/// Arguments of `kluis device add`.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceAddArgs {
+    /// AE title of the device.
+    pub(crate) ae: String,
+    /// What it may do besides C-ECHO: store, find, move, get, commit, worklist.
+    #[arg(long, value_name = "RIGHTS", default_value = "store")]
+    pub(crate) allow: String,
+    /// Where the device itself listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
+    /// Sign this certificate request of the device instead of making a key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csr: Option<PathBuf>,
+    /// Folder for the files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// People.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a person and print the enrolment link.
+    Add {
+        /// Name of the account.
+        name: String,
+        /// admin, radiologist, uploader, auditor or referrer.
+        #[arg(long)]
+        role: String,
+        /// For a referrer: the Referring Physician's Name in that person's studies, as in DICOM (`DOE^JANE`).
+        #[arg(long, value_name = "NAME")]
+        referring: Option<String>,
+    },
+    /// Print a new enrolment link for a person; an older one is void.
+    Link {
+        /// Name of the account.
+        name: String,
+    },
+    /// List the people.
+    List,
+    /// Remove a person and end that person's sessions.
+    Remove {
+        /// Name of the account.
+        name: String,
+    },
+}
+
+/// Tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a bearer token; it is printed once.
+    Create {
+        /// Name of the token.
+        name: String,
+        /// admin, radiologist, uploader, auditor or referrer.
+        #[arg(long)]
+        role: String,
+        /// How long it is valid: a number with s, m, h or d.
+        #[arg(long, default_value = "8h")]
+        ttl: String,
+        /// For a referrer: the Referring Physician's Name in the studies to be read.
+        #[arg(long, value_name = "NAME")]
+        referring: Option<String>,
+    },
+    /// List the tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Name of the token.
+        name: String,
+    },
+}
+
+/// Arguments of `kluis import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files, folders (read to the bottom) or ZIP files.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Studies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StudyCommand {
+    /// List studies, newest first.
+    List {
+        /// How many at most.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Show one study with its series.
+    Show {
+        /// Study Instance UID.
+        uid: String,
+    },
+}
+
+/// Arguments of `kluis verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Read and decrypt every byte, and compare its digest, instead of headers only.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// The index.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Make the index anew from packs and keys alone. The node must be stopped.
+    Rebuild,
+}

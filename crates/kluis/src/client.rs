@@ -1,0 +1,89 @@
+//! How a command reaches the router: through the control socket beside a running node, or in its own process.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use axum::{Router, body::Body};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{net::UnixStream, sync::Mutex};
+use tower::ServiceExt;
+
+/// Bytes of an answer at most.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// The way to the router.
+pub(crate) enum Client {
+    /// A node runs; one connection, one request at a time.
+    Socket(Mutex<hyper::client::conn::http1::SendRequest<Body>>),
+    /// No node runs; the stores are open in this process.
+    InProcess(Router),
+}
+
+/// What the router said.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to the control socket.
+    pub(crate) async fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket)
+            .await
+            .with_context(|| format!("cannot reach the running node at {}", socket.display()))?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self::Socket(Mutex::new(sender)))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer> {
+        let (parts, body) = match self {
+            Self::Socket(sender) => {
+                let mut sender = sender.lock().await;
+                sender.ready().await.context("the running node has closed the connection")?;
+                let (parts, body) = sender.send_request(request).await?.into_parts();
+                (parts, Body::new(body))
+            }
+            Self::InProcess(router) => router.clone().oneshot(request).await?.into_parts(),
+        };
+        let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|_| anyhow::anyhow!("the answer broke off or is too long"))?;
+        Ok(Answer { status: parts.status, body: body.to_bytes().to_vec() })
+    }
+
+    /// A request with a JSON body, or none, and a JSON answer.
+    pub(crate) async fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::ACCEPT, "application/json, application/dicom+json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
+        self.send(request).await?.into_json()
+    }
+}
+
+impl Answer {
+    /// The body, where the request was done; else an error with the sentence of the answer.
+    pub(crate) fn into_json(self) -> Result<Value> {
+        if self.status == StatusCode::NO_CONTENT || self.body.is_empty() && self.status.is_success() {
+            return Ok(Value::Null);
+        }
+        let value: Value = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.body).trim().to_owned()));
+        if self.status.is_success() {
+            return Ok(value);
+        }
+        let sentence = value
+            .get("error")
+            .and_then(Value::as_str)
+            .or_else(|| value.as_str())
+            .map_or_else(|| format!("the node answered {}", self.status), str::to_owned);
+        bail!(sentence)
+    }
+}

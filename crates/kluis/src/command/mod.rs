@@ -1,0 +1,57 @@
+//! The subcommands, one file each, and how they print.
+
+pub(crate) mod demo;
+pub(crate) mod device;
+pub(crate) mod import;
+pub(crate) mod index;
+pub(crate) mod init;
+pub(crate) mod serve;
+pub(crate) mod study;
+pub(crate) mod token;
+pub(crate) mod user;
+pub(crate) mod verify;
+
+use serde_json::Value;
+
+/// Text for people, or one JSON document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints the document, or lets `text` print.
+    pub(crate) fn print(&self, document: &Value, text: impl FnOnce()) {
+        if self.json {
+            println!("{document}");
+        } else {
+            text();
+        }
+    }
+}
+
+/// A text field of an answer, or nothing.
+pub(crate) fn text_of<'a>(object: &'a Value, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// One segment of a path, percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}

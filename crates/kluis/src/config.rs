@@ -1,0 +1,134 @@
+//! `DIR/kluis.toml`: one file, unknown keys refused, secrets only as paths of files.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The file as a whole. Every key may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The HTTPS door.
+    pub(crate) https: HttpsConfig,
+    /// The door for DICOM over TLS.
+    pub(crate) dicom_tls: DicomTlsConfig,
+    /// Where the root key comes from.
+    pub(crate) root_key: RootKeyConfig,
+    /// Limits that a site may move.
+    pub(crate) limits: LimitsConfig,
+    /// When series are sealed.
+    pub(crate) seal: SealConfig,
+}
+
+/// `[https]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpsConfig {
+    /// Address and port to listen on.
+    pub(crate) address: SocketAddr,
+    /// Names and addresses under which browsers reach the node, beside localhost.
+    pub(crate) hostnames: Vec<String>,
+}
+
+impl Default for HttpsConfig {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 8443)), hostnames: Vec::new() }
+    }
+}
+
+/// `[dicom_tls]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DicomTlsConfig {
+    /// Address and port to listen on.
+    pub(crate) address: SocketAddr,
+    /// The called AE title.
+    pub(crate) ae_title: String,
+}
+
+impl Default for DicomTlsConfig {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 2762)), ae_title: "KLUIS".to_owned() }
+    }
+}
+
+/// `[root_key]`: at most one of the two; without either the key lies in the data directory.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RootKeyConfig {
+    /// File with the generated key, outside the data directory.
+    pub(crate) key_file: Option<PathBuf>,
+    /// File whose first line is the passphrase.
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsConfig {
+    /// The largest object that is taken, in bytes.
+    pub(crate) object_bytes: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { object_bytes: 4 << 30 }
+    }
+}
+
+/// `[seal]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SealConfig {
+    /// A series into which nothing came for so long is sealed, in seconds.
+    pub(crate) quiet_s: u64,
+}
+
+impl Default for SealConfig {
+    fn default() -> Self {
+        Self { quiet_s: 300 }
+    }
+}
+
+impl Config {
+    /// Reads `DIR/kluis.toml`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}; make a vault with `kluis init` first", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+
+    /// Writes `DIR/kluis.toml`.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string_pretty(self)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<Config>("[https]\nadress = \"127.0.0.1:1\"").unwrap_err().to_string();
+        assert!(error.contains("adress"), "{error}");
+    }
+
+    #[test]
+    fn defaults_are_loopback() {
+        let config: Config = toml::from_str("").unwrap();
+        assert!(config.https.address.ip().is_loopback());
+        assert!(config.dicom_tls.address.ip().is_loopback());
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = toml::to_string_pretty(&Config::default()).unwrap();
+        toml::from_str::<Config>(&text).unwrap();
+    }
+}

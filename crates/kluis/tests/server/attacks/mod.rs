@@ -1,0 +1,5 @@
+//! Named attacks through the public doors: each is refused, and the node goes on.
+
+mod canary;
+mod hostile;
+mod refusals;

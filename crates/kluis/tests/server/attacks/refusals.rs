@@ -1,0 +1,186 @@
+//! Who has no proof, or the wrong role, gets nothing: at every route and every SOP class of the two tables.
+//!
+//! The tables are those from which the doors are built. A row without a line here fails the test that walks them.
+
+use anyhow::Result;
+use kluis_policy::{Door, Role};
+use kluis_testkit::SmallInstance;
+use kluis_web::{Access, ROUTES, Route};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+
+use crate::support::{Server, dicomweb::stow};
+
+/// What a role gets at a route that needs proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// As far as the handler: anything but 401 and 403.
+    Handler,
+    /// 403, or 404 where the route names a study.
+    Refused,
+}
+
+/// One line per operation: the roles that get as far as the handler. Routes stand in the table of `kluis-web`; an
+/// operation that is not listed here makes [`every_route_has_a_line`] fail.
+const LINES: &[(&str, &[Role])] = {
+    use Role::{Admin, Auditor, Radiologist, Referrer, Uploader};
+    &[
+        ("search-studies", &[Admin, Radiologist, Referrer]),
+        ("search-series", &[Admin, Radiologist, Referrer]),
+        ("search-instances", &[Admin, Radiologist, Referrer]),
+        ("retrieve", &[Admin, Radiologist]),
+        ("store", &[Admin, Uploader]),
+        ("read-objects-log", &[Admin, Auditor]),
+        ("read-audit-log", &[Admin, Auditor]),
+        ("view-console", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
+        ("view-viewer", &[Admin, Radiologist, Referrer]),
+        ("read-metrics", &[Admin]),
+        ("read-api-description", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
+        ("sign-out", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
+    ]
+};
+
+/// Routes that answer anyone: our own words only.
+const OPEN: &[&str] = &["GET /healthz", "GET /enrol/{code}", "GET /sign-in", "GET /assets/{file}"];
+
+/// Acts at the control socket alone; there is no way to them over HTTPS.
+const CONTROL_ONLY: &[&str] = &["manage-devices", "manage-users", "manage-tokens", "verify-archive"];
+
+fn web_routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| route.doors.contains(&Door::Web))
+}
+
+#[test]
+fn every_route_has_a_line() {
+    for route in ROUTES {
+        let name = format!("{route:?}");
+        match (route.access, (route.operation)()) {
+            (Access::Open, None) => assert!(OPEN.contains(&name.as_str()), "{name} is open and has no line in OPEN"),
+            (Access::Open, Some(_)) => panic!("{name} is open and names an operation"),
+            (Access::Proved, None) => panic!("{name} needs proof and names no operation"),
+            (Access::Proved, Some(operation)) => {
+                let is_control_only = route.doors == [Door::Control];
+                if is_control_only {
+                    let is_listed = CONTROL_ONLY.contains(&operation.name())
+                        || LINES.iter().any(|(line, _)| *line == operation.name());
+                    assert!(is_listed, "{name} has no line in CONTROL_ONLY");
+                } else {
+                    assert!(
+                        LINES.iter().any(|(line, _)| *line == operation.name()),
+                        "{name} ({}) has no line in LINES",
+                        operation.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn request(http: &Client, server: &Server, route: &Route) -> Result<RequestBuilder> {
+    let method = Method::from_bytes(route.method.as_str().as_bytes())?;
+    Ok(http.request(method, format!("{}{}", server.https, route.sample)).header("accept", "*/*"))
+}
+
+#[tokio::test]
+async fn without_proof_nothing_is_told_at_any_route() -> Result<()> {
+    let server = Server::start()?;
+    let http = server.http()?;
+    let instance = SmallInstance::new(1, 1, 1, 1);
+    stow(&http, &server, &server.token("admin")?, &[instance.file()]).await?;
+    let mut walked = 0;
+    for route in web_routes().filter(|route| route.access == Access::Proved) {
+        for proof in [None, Some("Bearer "), Some("Bearer kluis_wrong"), Some("Basic YWRtaW46YWRtaW4=")] {
+            let mut request = request(&http, &server, route)?;
+            if let Some(proof) = proof {
+                request = request.header("authorization", proof);
+            }
+            let response = request.header("cookie", "__Host-kluis=wrong").send().await?;
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{route:?} with {proof:?}");
+            let body = response.text().await?;
+            assert!(!body.contains(&instance.study) && !body.contains(&instance.patient_id), "{route:?}: {body}");
+            walked += 1;
+        }
+    }
+    assert!(walked > 60, "only {walked} requests: the table was not walked");
+    // existing and absent studies answer alike
+    for study in [instance.study.as_str(), "1.2.3"] {
+        let response = http.get(format!("{}/dicom-web/studies/{study}", server.https)).send().await?;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{study}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_role_gets_its_routes_and_no_others() -> Result<()> {
+    let server = Server::start()?;
+    let http = server.http()?;
+    for role in Role::ALL {
+        let token = server.token(role.as_str())?;
+        for route in web_routes().filter(|route| route.access == Access::Proved) {
+            let Some(operation) = (route.operation)() else { continue };
+            let Some((_, roles)) = LINES.iter().find(|(line, _)| *line == operation.name()) else { continue };
+            let expect = if roles.contains(&role) { Expect::Handler } else { Expect::Refused };
+            let response = request(&http, &server, route)?.bearer_auth(&token).send().await?;
+            let status = response.status();
+            let is_refused =
+                status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND && operation.study().is_some();
+            let got = match status {
+                StatusCode::UNAUTHORIZED => panic!("{route:?} as {role}: a valid token was not taken"),
+                // what does not exist and what is forbidden answer alike
+                StatusCode::NOT_FOUND if operation.study().is_some() => expect,
+                _ if is_refused => Expect::Refused,
+                _ => Expect::Handler,
+            };
+            assert_eq!(got, expect, "{route:?} as {role}: {status}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn control_routes_are_not_served_over_https() -> Result<()> {
+    let server = Server::start()?;
+    let http = server.http()?;
+    let token = server.token("admin")?;
+    for route in ROUTES.iter().filter(|route| route.doors == [Door::Control]) {
+        let response = request(&http, &server, route)?.bearer_auth(&token).send().await?;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{route:?}");
+    }
+    Ok(())
+}
+
+/// A referrer sees own studies, and cannot tell another's from one that does not exist.
+#[tokio::test]
+async fn wrong_patient_answers_as_absent() -> Result<()> {
+    let server = Server::start()?;
+    let http = server.http()?;
+    let mine = SmallInstance::new(1, 1, 1, 1);
+    let other = SmallInstance::new(1, 2, 1, 1);
+    let referred = |instance: &SmallInstance, name: &str| {
+        let set = instance.data_set().without((0x0008, 0x0090)).name((0x0008, 0x0090), name);
+        kluis_testkit::part10::file(&set, kluis_testkit::part10::EXPLICIT_VR_LITTLE_ENDIAN)
+    };
+    let admin = server.token("admin")?;
+    let files = [referred(&mine, "Doe^Jane"), referred(&other, "Roe^Rita")];
+    assert_eq!(stow(&http, &server, &admin, &files).await?.0, StatusCode::OK);
+    let made = server.command(&["token", "create", "jane", "--role", "referrer", "--referring", "DOE^JANE"])?;
+    let token = made["token"].as_str().unwrap_or_default();
+
+    let found: serde_json::Value =
+        http.get(format!("{}/dicom-web/studies", server.https)).bearer_auth(token).send().await?.json().await?;
+    assert_eq!(found.as_array().map(Vec::len), Some(1));
+    assert_eq!(found[0]["0020000D"]["Value"][0], mine.study.as_str());
+    let mut answers = Vec::new();
+    for study in [other.study.as_str(), "1.2.3"] {
+        for path in ["", "/metadata", "/series/1.2/metadata"] {
+            let url = format!("{}/dicom-web/studies/{study}{path}", server.https);
+            let response = http.get(url).bearer_auth(token).header("accept", "*/*").send().await?;
+            answers.push((response.status(), response.text().await?));
+        }
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(answers[0].0, StatusCode::NOT_FOUND);
+    let url = format!("{}/dicom-web/studies/{}", server.https, mine.study);
+    let own = http.get(url).bearer_auth(token).header("accept", "*/*").send().await?;
+    assert_eq!(own.status(), StatusCode::OK);
+    Ok(())
+}

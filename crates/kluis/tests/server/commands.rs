@@ -1,0 +1,83 @@
+//! The command line, with and without a running node.
+
+use anyhow::Result;
+use kluis_testkit::SmallInstance;
+use tempfile::TempDir;
+
+use crate::support::{Server, init, json, kluis};
+
+#[test]
+fn commands_answer_the_same_with_and_without_a_node() -> Result<()> {
+    let mut server = Server::start()?;
+    let folder = server.beside().join("files");
+    std::fs::create_dir_all(folder.join("deeper"))?;
+    std::fs::write(folder.join("one.dcm"), SmallInstance::new(1, 1, 1, 1).file())?;
+    std::fs::write(folder.join("deeper").join("two"), SmallInstance::new(1, 1, 1, 2).file())?;
+    let path = folder.to_str().unwrap_or_default();
+    assert_eq!(server.command(&["import", path])?["stored"], 2);
+    server.device("CT1", "store,find")?;
+    server.command(&["user", "add", "ann", "--role", "radiologist"])?;
+    server.command(&["token", "create", "robot", "--role", "uploader", "--ttl", "1h"])?;
+    let look = |server: &Server| -> Result<Vec<serde_json::Value>> {
+        [["study", "list"], ["device", "list"], ["user", "list"], ["token", "list"]]
+            .iter()
+            .map(|command| server.command(command))
+            .collect()
+    };
+    let beside = look(&server)?;
+    assert_eq!(server.stop()?, 0, "SIGTERM drains and exits 0");
+    let without = look(&server)?;
+    assert_eq!(beside, without);
+    assert_eq!(without[0][0]["instance_count"], "2");
+    assert_eq!(server.command(&["import", path])?["known"], 2, "the same files again");
+    server.command(&["verify", "--full"])?;
+    Ok(())
+}
+
+#[test]
+fn wrong_use_is_told_by_exit_codes_and_sentences() -> Result<()> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    for (arguments, code, sentence) in [
+        (&["study", "list"][..], 1, "make one with `kluis init"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+        (&["serve", "--https", "nonsense"], 2, "invalid value"),
+    ] {
+        let output = kluis(&data, arguments)?;
+        let text = crate::support::tools::text(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(sentence), "{arguments:?}: {text}");
+    }
+    init(&data, &[])?;
+    let again = kluis(&data, &["init"])?;
+    assert_eq!(again.status.code(), Some(1));
+    for (arguments, sentence) in [
+        (&["token", "create", "x", "--role", "king"][..], "admin, radiologist, uploader, auditor, referrer"),
+        (&["token", "create", "x", "--role", "admin", "--ttl", "8 weeks"], "such as 8h"),
+        (&["device", "add", "THIS-IS-FAR-TOO-LONG", "--out", "/nonexistent"], "1 to 16"),
+        (&["device", "show", "NONE"], "not found"),
+        (&["import", "/nonexistent/path"], "cannot read"),
+    ] {
+        let output = kluis(&data, arguments)?;
+        let text = crate::support::tools::text(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(text.contains(sentence), "{arguments:?}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn passphrase_protects_the_root_key() -> Result<()> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    let passphrase = folder.path().join("passphrase");
+    std::fs::write(&passphrase, "correct horse battery staple\n")?;
+    init(&data, &["--passphrase-file", passphrase.to_str().unwrap_or_default()])?;
+    assert!(!data.join("keys").join("root.key").exists());
+    json(&kluis(&data, &["study", "list", "--json"])?)?;
+    std::fs::write(&passphrase, "wrong\n")?;
+    let output = kluis(&data, &["study", "list"])?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(crate::support::tools::text(&output).contains("passphrase"), "{}", crate::support::tools::text(&output));
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Store, search and retrieve over HTTPS.
+
+use anyhow::Result;
+use kluis_testkit::SmallInstance;
+use reqwest::StatusCode;
+
+use crate::support::{
+    Server,
+    dicomweb::{data_set, get, retrieve, stow},
+};
+
+#[tokio::test]
+async fn what_is_stored_is_found_and_comes_back_as_it_was() -> Result<()> {
+    let server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let instances: Vec<SmallInstance> = (1..=3).map(|number| SmallInstance::new(1, 1, 1, number)).collect();
+    let files: Vec<Vec<u8>> = instances.iter().map(SmallInstance::file).collect();
+
+    let (status, answer) = stow(&http, &server, &token, &files).await?;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["00081199"]["Value"].as_array().map(Vec::len), Some(3), "{answer}");
+
+    let study = &instances[0].study;
+    let found = get(&http, &server, &token, &format!("/dicom-web/studies?StudyInstanceUID={study}"), "*/*").await?;
+    let found: serde_json::Value = found.json().await?;
+    assert_eq!(found[0]["00201208"]["Value"][0], 3);
+    assert_eq!(found[0]["00100020"]["Value"][0], instances[0].patient_id.as_str());
+
+    let mut returned = retrieve(&http, &server, &token, &format!("/dicom-web/studies/{study}")).await?;
+    let mut sent: Vec<Vec<u8>> = instances.iter().map(SmallInstance::data_set_bytes).collect();
+    assert_eq!(returned.len(), 3);
+    for file in &returned {
+        assert!(file[..128].iter().all(|byte| *byte == 0), "the preamble is zeros");
+    }
+    let mut returned: Vec<Vec<u8>> = returned.drain(..).map(|file| data_set(&file).to_vec()).collect();
+    returned.sort();
+    sent.sort();
+    assert!(returned == sent, "the data sets differ from what was stored");
+    Ok(())
+}
+
+#[tokio::test]
+async fn b08_other_bytes_under_a_known_uid_are_told_and_not_shown() -> Result<()> {
+    let server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let first = SmallInstance::new(1, 1, 1, 1);
+    let mut second = first.clone();
+    second.patient_name = "Other^Name".to_owned();
+
+    assert_eq!(stow(&http, &server, &token, &[first.file()]).await?.0, StatusCode::OK);
+    assert_eq!(stow(&http, &server, &token, &[first.file()]).await?.0, StatusCode::OK, "the same bytes again");
+    let (status, answer) = stow(&http, &server, &token, &[second.file()]).await?;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    assert_eq!(answer["00081198"]["Value"][0]["00081197"]["Value"][0], 0x0111, "{answer}");
+
+    let returned = retrieve(&http, &server, &token, &format!("/dicom-web/studies/{}", first.study)).await?;
+    assert_eq!(returned.len(), 1);
+    assert!(data_set(&returned[0]) == first.data_set_bytes());
+    let report = server.command(&["verify", "--full"])?;
+    assert_eq!(report["objects"], 2, "both versions are kept: {report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn sealed_series_answer_as_hot_ones_did() -> Result<()> {
+    let server = Server::start_with_config("[seal]\nquiet_s = 0\n")?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let instances: Vec<SmallInstance> = (1..=4).map(|number| SmallInstance::new(7, 1, 1, number)).collect();
+    let files: Vec<Vec<u8>> = instances.iter().map(SmallInstance::file).collect();
+    stow(&http, &server, &token, &files).await?;
+    let study = &instances[0].study;
+    let begun = std::time::Instant::now();
+    while server.command(&["verify"])?["manifests"] == 0 {
+        assert!(begun.elapsed().as_secs() < 20, "the series was not sealed");
+        crate::support::pause();
+    }
+    let metadata = get(&http, &server, &token, &format!("/dicom-web/studies/{study}/metadata"), "*/*").await?;
+    let metadata: Vec<serde_json::Value> = metadata.json().await?;
+    assert_eq!(metadata.len(), 4);
+    let uri = metadata[0]["7FE00010"]["BulkDataURI"].as_str().unwrap_or_default();
+    assert!(uri.contains(study.as_str()) && !uri.contains('@'), "{uri}");
+    assert_eq!(retrieve(&http, &server, &token, &format!("/dicom-web/studies/{study}")).await?.len(), 4);
+    let found: Vec<serde_json::Value> =
+        get(&http, &server, &token, &format!("/dicom-web/studies/{study}/instances?InstanceNumber=3"), "*/*")
+            .await?
+            .json()
+            .await?;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["00080018"]["Value"][0], instances[2].sop_instance.as_str());
+
+    assert_eq!(stow(&http, &server, &token, &files[..1]).await?.0, StatusCode::OK, "the same bytes again");
+    let mut other = instances[0].clone();
+    other.patient_name = "Other^Name".to_owned();
+    assert_eq!(stow(&http, &server, &token, &[other.file()]).await?.0, StatusCode::CONFLICT);
+    let late = SmallInstance::new(7, 1, 1, 5);
+    assert_eq!(stow(&http, &server, &token, &[late.file()]).await?.0, StatusCode::OK);
+    assert_eq!(retrieve(&http, &server, &token, &format!("/dicom-web/studies/{study}")).await?.len(), 5);
+    let report = server.command(&["verify", "--full"])?;
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
+    Ok(())
+}

@@ -33,3 +33,6 @@ pub use note::{Signer, VerifierKey};
 pub use path::{TileKind, TilePath};
 pub use report::{Finding, LogReport};
 pub use tree::{NodeSource, consistency_proof, inclusion_proof, root};
+
+#[cfg(test)]
+mod tests;

@@ -82,20 +82,20 @@ impl Walk<'_> {
     fn settle(&mut self, level: u8, index: u64, computed: Option<Vec<Hash>>) -> Result<(), LedgerError> {
         let path = TilePath::full(TileKind::Hashes(level), index);
         let stored = self.read(path)?.and_then(|bytes| hashes_of(&bytes)).filter(|hashes| hashes.len() == 256);
-        let trusted = match (computed, stored) {
-            (Some(computed), Some(stored)) if computed == stored => computed,
-            (Some(computed), Some(stored)) => self.arbitrate(path, computed, stored)?,
+        let root = match (computed, stored) {
+            (Some(computed), Some(stored)) if computed == stored => fold_complete(&computed),
+            (Some(computed), Some(stored)) => fold_complete(&self.arbitrate(path, computed, stored)?),
             (Some(computed), None) => {
                 self.report.add(Finding::Missing { path: path.to_string() });
-                computed
+                fold_complete(&computed)
             }
-            (None, Some(stored)) => stored,
+            (None, Some(stored)) => fold_complete(&stored),
             (None, None) => {
                 self.report.add(Finding::Missing { path: path.to_string() });
-                vec![Hash::default(); 256]
+                self.parent(path)?
             }
         };
-        let root = fold_complete(&trusted).unwrap_or_default();
+        let root = root.unwrap_or_default();
         let Some(parent) = self.levels.get_mut(usize::from(level) + 1) else { return Ok(()) };
         parent.push(root);
         if (parent.len() as u64) < TILE_WIDTH {

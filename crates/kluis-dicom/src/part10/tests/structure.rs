@@ -97,6 +97,21 @@ fn structures_that_are_refused() {
             "98 bytes where 8 bytes are left in what contains it: (FFFE,E000) at offset 56, depth 1",
         ),
         (
+            "value one byte longer than item",
+            lying(SEQUENCE, VR::SQ, 19, &items(&[(0xE000, 11, &inner)])),
+            "12 bytes where 11 bytes are left in what contains it: (0008,1155) at offset 32, depth 1",
+        ),
+        (
+            "value longer than the sequence around an undefined item",
+            lying(SEQUENCE, VR::SQ, 18, &items(&[(0xE000, UNDEFINED, &inner)])),
+            "12 bytes where 10 bytes are left in what contains it: (0008,1155) at offset 32, depth 1",
+        ),
+        (
+            "zeros in an item",
+            lying(SEQUENCE, VR::SQ, 24, &items(&[(0xE000, 16, &[0; 16])])),
+            "a command element in a data set: (0000,0000) at offset 32, depth 1",
+        ),
+        (
             "undefined text",
             lying(Tag(0x10, 0x4000), VR::UT, UNDEFINED, b""),
             "an undefined length that is not allowed: (0010,4000) at offset 12, depth 0",
@@ -322,6 +337,9 @@ fn unknown_elements_of_the_dictionary_show_what_they_are() {
     let outline = read(EXPLICIT_UID, &bytes).unwrap();
     let vrs: Vec<_> = seen(&outline, &bytes).into_iter().map(|(_, _, value)| value.unwrap().0).collect();
     assert_eq!(vrs, [VR::PN, VR::UN, VR::UN]);
+    let bytes = write(&[value(0x0028, 0x0010, VR::UN, [0, 1])], BIG);
+    let value = seen(&read(BIG_UID, &bytes).unwrap(), &bytes)[0].2.clone();
+    assert_eq!(value, Some((VR::UN, vec![0, 1])), "its byte order is not known");
 }
 
 #[test]

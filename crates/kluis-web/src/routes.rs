@@ -11,12 +11,12 @@ use axum::{
     extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     routing::any,
 };
-use http::{HeaderValue, Method, Response, header, request::Parts};
+use http::{HeaderValue, Method, Response, Version, header, request::Parts};
 use kluis_policy::{Door, Level, LogName, Operation, Principal, Target};
 
 use crate::{
-    App,
-    call::{self, Call, Proved, accept_header},
+    App, body,
+    call::{self, BodySlot, Call, Proved, accept_header},
     console, control,
     errors::WebError,
     headers, health, identity, ledger, metrics, openapi, session, studies, viewer,
@@ -152,6 +152,8 @@ pub static ROUTES: &[Route] = &[
     // management, at the control door only
     route!(CONTROL Proved GET "/control/status", "/control/status", "State of the node",
         || Some(Operation::VerifyArchive), control::status),
+    route!(CONTROL Proved POST "/control/import", "/control/import", "Take in one DICOM file",
+        || Some(Operation::Store { study: None }), control::import::import),
     route!(CONTROL Proved POST "/control/verify", "/control/verify", "Hold vault, index and ledger against each other",
         || Some(Operation::VerifyArchive), control::verify),
     route!(CONTROL Proved GET "/control/devices", "/control/devices", "List devices",
@@ -216,6 +218,8 @@ fn served(door: Door) -> impl Iterator<Item = (usize, &'static Route)> {
 
 async fn dispatch(app: App, door: Door, path: &'static str, captures: Captures, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let body = BodySlot::new(body);
+    let is_http1 = parts.version <= Version::HTTP_11;
     let method = parts.method.clone();
     let accept = accept_header(&parts.headers);
     let wanted = if method == Method::HEAD { Method::GET } else { method.clone() };
@@ -223,10 +227,14 @@ async fn dispatch(app: App, door: Door, path: &'static str, captures: Captures, 
     let captures = captures
         .map(|captures| captures.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>());
     let result = match (row, captures) {
-        (Some((_, route)), Ok(captures)) => answer(app.clone(), door, route, parts, body, captures).await,
+        (Some((_, route)), Ok(captures)) => answer(app.clone(), door, route, parts, body.clone(), captures).await,
         (Some(_), Err(_)) => Err(WebError::BadRequest("the path is not percent-encoded UTF-8".to_owned())),
         (None, _) => not_this_method(&app, door, path, &parts).await,
     };
+    // an HTTP/1 client that is still sending reads no answer: a refusal would look like a broken connection
+    if is_http1 && result.is_err() {
+        body::drain(body.take()).await;
+    }
     let response = result.unwrap_or_else(|error| error.into_response(&method, accept.as_deref()));
     app.metrics().count(row.map(|(index, _)| index), response.status());
     dress(response, &method)
@@ -237,7 +245,7 @@ async fn answer(
     door: Door,
     route: &'static Route,
     parts: Parts,
-    body: Body,
+    body: BodySlot,
     captures: Vec<(String, String)>,
 ) -> Result<Response<Body>, WebError> {
     let proved = match (route.access, door) {

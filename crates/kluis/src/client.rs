@@ -1,14 +1,15 @@
 //! How a command reaches the router: through the control socket beside a running node, or in its own process.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{net::UnixStream, sync::Mutex};
+use tokio::net::UnixStream;
 use tower::ServiceExt;
 
 /// Bytes of an answer at most.
@@ -16,8 +17,8 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// The way to the router.
 pub(crate) enum Client {
-    /// A node runs; one connection, one request at a time.
-    Socket(Mutex<hyper::client::conn::http1::SendRequest<Body>>),
+    /// A node runs; each request has a connection of its own, so that an answer before the end of a body hurts no other.
+    Socket(PathBuf),
     /// No node runs; the stores are open in this process.
     InProcess(Router),
 }
@@ -29,23 +30,17 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// Connects to the control socket.
-    pub(crate) async fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket)
-            .await
-            .with_context(|| format!("cannot reach the running node at {}", socket.display()))?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Self::Socket(Mutex::new(sender)))
-    }
-
     /// Sends a request and reads the whole answer.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer> {
         let (parts, body) = match self {
-            Self::Socket(sender) => {
-                let mut sender = sender.lock().await;
-                sender.ready().await.context("the running node has closed the connection")?;
-                let (parts, body) = sender.send_request(request).await?.into_parts();
+            Self::Socket(socket) => {
+                let stream = UnixStream::connect(socket)
+                    .await
+                    .with_context(|| format!("cannot reach the running node at {}", socket.display()))?;
+                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(connection);
+                let sent = sender.send_request(request).await;
+                let (parts, body) = sent.context("the running node broke off")?.into_parts();
                 (parts, Body::new(body))
             }
             Self::InProcess(router) => router.clone().oneshot(request).await?.into_parts(),
@@ -80,7 +75,7 @@ impl Answer {
             return Ok(value);
         }
         let sentence = value
-            .get("error")
+            .get("message")
             .and_then(Value::as_str)
             .or_else(|| value.as_str())
             .map_or_else(|| format!("the node answered {}", self.status), str::to_owned);

@@ -8,7 +8,7 @@ mod data_dir;
 mod local;
 mod node;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -57,7 +57,12 @@ fn main() -> ExitCode {
 fn start_log(command: &Command) {
     let level = if matches!(command, Command::Serve(_) | Command::Demo(_)) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("KLUIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 async fn run(cli: Cli) -> Result<u8> {
@@ -120,7 +125,7 @@ async fn clients(dir: &DataDir, wanted: usize) -> Result<(Vec<Client>, Option<Lo
     if dir.lock()?.is_none() {
         let mut clients = Vec::new();
         for _ in 0..wanted {
-            clients.push(Client::connect(&dir.control_socket()).await?);
+            clients.push(Client::Socket(dir.control_socket()));
         }
         return Ok((clients, None));
     }

@@ -2,6 +2,7 @@
 //! owner of the data directory.
 
 pub(crate) mod devices;
+pub(crate) mod import;
 pub(crate) mod tokens;
 pub(crate) mod users;
 

@@ -37,7 +37,7 @@ pub(crate) async fn run(data: Option<PathBuf>, args: &DemoArgs, output: &Output)
         opened.close().await?;
     }
     let running = serve::start(&dir, &args.serve).await?;
-    let client = Client::connect(&dir.control_socket()).await?;
+    let client = Client::Socket(dir.control_socket());
     let link = administrator_link(&client, &running.https_url()).await?;
     drop(client);
     let document = json!({ "sign_in": link.url, "https": running.https_url(), "data": dir.path() });

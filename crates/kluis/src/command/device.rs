@@ -38,7 +38,7 @@ async fn add(client: &Client, args: &DeviceAddArgs, output: &Output) -> Result<(
         None => None,
     };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let request = json!({ "ae": args.ae, "allow": args.allow, "address": args.address, "csr": csr });
+    let request = json!({ "ae": args.ae, "rights": args.allow, "address": args.address, "csr_pem": csr });
     let device = client.json(Method::POST, "/control/devices", Some(&request)).await?;
     let mut files: Vec<PathBuf> = Vec::new();
     if let Some(key) = device.get("key_pem").and_then(Value::as_str) {

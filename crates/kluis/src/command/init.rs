@@ -97,6 +97,6 @@ pub(crate) async fn administrator_link(client: &Client, address: &str) -> Result
 }
 
 fn link(made: &Value, address: &str) -> Link {
-    let code = text_of(made, "enrolment_code").to_owned();
+    let code = text_of(made, "code").to_owned();
     Link { url: user::link(&code, address), expires_at: text_of(made, "expires_at").to_owned(), code }
 }

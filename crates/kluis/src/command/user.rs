@@ -50,7 +50,7 @@ pub(crate) fn link(code: &str, address: &str) -> String {
 }
 
 fn print_link(name: &str, made: &Value, address: &str, output: &Output) {
-    let code = text_of(made, "enrolment_code");
+    let code = text_of(made, "code");
     let link = link(code, address);
     let document = json!({
         "name": name,

@@ -17,7 +17,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// Makes the keys directory, or checks that it is closed to others.
 pub(crate) fn make_directory(path: &Path) -> Result<(), KeysError> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-        Ok(()) => Ok(()),
+        Ok(()) => sync_directory(parent(path)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_directory(path),
         Err(source) => Err(io_error("make directory", path, source)),
     }
@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeysError>
 
 /// Puts the file in place as a whole: written beside, synced, renamed, directory synced. Durable on return.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = parent(path);
     let suffix = u64::from_le_bytes(crypto::random());
     let beside = directory.join(format!(".{suffix:016x}.new"));
     let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
@@ -63,7 +63,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
         let _ = fs::remove_file(&beside);
         return Err(io_error("write", path, source));
     }
-    File::open(directory).and_then(|file| file.sync_all()).map_err(|source| io_error("sync", directory, source))
+    sync_directory(directory)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_directory(path: &Path) -> Result<(), KeysError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|source| io_error("sync", path, source))
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

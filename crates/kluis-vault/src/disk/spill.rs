@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kluis_keys::ObjectId;
 use tokio::task::spawn_blocking;
 
-use crate::{RecordHeader, VaultError};
+use crate::{RecordHeader, VaultError, limits::SPILL_WRITE_BYTES};
 
 use super::{
     pack,
@@ -59,6 +59,8 @@ impl Spill {
         let written = spawn_blocking(move || {
             write_full(&*file, &bytes, at).map_err(|source| VaultError::io("write", source))?;
             bytes.clear();
+            // The first part was everything gathered so far; from now on there is less at a time.
+            bytes.shrink_to(SPILL_WRITE_BYTES.saturating_mul(2));
             Ok(bytes)
         });
         written.await.map_err(|_| VaultError::Closed)?

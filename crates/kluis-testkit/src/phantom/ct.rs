@@ -30,9 +30,9 @@ impl Series {
         Self { phantom: phantom.clone(), torso: Torso::new(phantom.seed), noise: smooth_noise(&mut random, side, side) }
     }
 
-    /// The slice at this index, 0 nearest to the feet.
+    /// The slice at this index, 0 nearest to the head, as scanners number them.
     pub fn instance(&self, slice: usize) -> DataSetBuilder {
-        let z = scale(slice) * SLICE_MM;
+        let z = scale((SLICES - 1).saturating_sub(slice)) * SLICE_MM;
         let spacing = FIELD_MM / f32::from(SIDE);
         let first = (spacing - FIELD_MM) / 2.0;
         let mut canvas = Canvas::new(SIDE.into(), SIDE.into(), spacing, (first, first), AIR);
@@ -40,7 +40,7 @@ impl Series {
         let shift = Random::new(self.phantom.seed, &format!("noise of slice {slice}")).below(self.noise.len());
         canvas.add_noise(&self.noise, shift, NOISE);
         let set = modules::instance(&self.phantom, &words(&self.phantom), slice + 1);
-        let set = acquisition(geometry(set, &self.phantom, slice, first, spacing));
+        let set = acquisition(geometry(set, &self.phantom, z, first, spacing));
         modules::grey(set, SIDE, SIDE, 16, true).pixels16(canvas.pixels.iter().map(|&units| signed(units)).collect())
     }
 }
@@ -66,9 +66,9 @@ pub(super) fn words(phantom: &Phantom) -> SeriesWords<'_> {
     }
 }
 
-fn geometry(set: DataSetBuilder, phantom: &Phantom, slice: usize, first_mm: f32, spacing_mm: f32) -> DataSetBuilder {
+fn geometry(set: DataSetBuilder, phantom: &Phantom, z: f32, first_mm: f32, spacing_mm: f32) -> DataSetBuilder {
     let (first, spacing) = (f64::from(first_mm), f64::from(spacing_mm));
-    let height = f64::from(scale(slice) * SLICE_MM) - 150.0;
+    let height = f64::from(z) - 150.0;
     set.decimals((0x0018, 0x0050), &[f64::from(SLICE_MM)])
         .text((0x0018, 0x5100), "CS", "HFS")
         .decimals((0x0020, 0x0032), &[first, first, height])

@@ -84,7 +84,7 @@ impl Phantom {
         self.uid("torso study")
     }
 
-    /// CT of the trunk: 120 slices of 512 x 512, 16 bits signed, 2.5 mm apart, from the feet upwards.
+    /// CT of the trunk: 120 slices of 512 x 512, 16 bits signed, 2.5 mm apart, from the head downwards.
     pub fn ct(&self) -> impl Iterator<Item = SampleFile> {
         let series = ct::Series::new(self);
         (0..ct::SLICES).map(move |slice| sample(format!("ct-{:03}.dcm", slice + 1), &series.instance(slice)))

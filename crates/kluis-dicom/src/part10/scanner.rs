@@ -6,8 +6,8 @@ use dicom_core::{Tag, VR};
 
 use super::{
     element::{
-        Decoded, EXTENDED_LENGTHS, EXTENDED_OFFSETS, ElementHeader, ITEM, LONGEST_HEADER, SEQUENCE_DELIMITER,
-        SHORTEST_HEADER, Syntax, UNDEFINED, decode, is_pixel_data,
+        Decoded, EXTENDED_LENGTHS, EXTENDED_OFFSETS, ElementHeader, ITEM, ITEM_DELIMITER, LONGEST_HEADER,
+        SEQUENCE_DELIMITER, SHORTEST_HEADER, Syntax, UNDEFINED, decode, is_pixel_data,
     },
     nesting::{Nesting, Step},
     outline::{BulkKind, BulkSpan, Fragment, Header, Repair, RepairKind},
@@ -184,7 +184,8 @@ impl Scanner {
             return Err(Refusal::CommandGroup(place));
         }
         self.current = place;
-        self.elements += 1;
+        // Delimiters are no more than the items and sequences that they end.
+        self.elements += u32::from(!matches!(header.tag, ITEM_DELIMITER | SEQUENCE_DELIMITER));
         if self.elements > self.limits.elements {
             return Err(Refusal::TooManyElements { place, limit: self.limits.elements });
         }

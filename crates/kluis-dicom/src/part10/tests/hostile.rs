@@ -132,6 +132,17 @@ fn a_header_of_more_than_64_mib() {
 }
 
 #[test]
+fn offset_tables_count_as_header() {
+    let limits = Limits { header_bytes: 200, ..Limits::default() };
+    let pixels = |length| Node::Fragments { tag: Tag(0x7FE0, 0x0010), table: vec![0; length], fragments: vec![] };
+    assert!(pass(data_set(EXPLICIT_UID), limits, [&write(&[pixels(188)], EXPLICIT)[..]]).is_ok());
+    for nodes in [vec![pixels(189)], vec![pixels(100), pixels(100)]] {
+        let refusal = pass(data_set(EXPLICIT_UID), limits, [&write(&nodes, EXPLICIT)[..]]).unwrap_err();
+        assert!(matches!(refusal, Refusal::HeaderTooLarge { limit: 200, .. }), "{refusal}");
+    }
+}
+
+#[test]
 fn an_object_of_more_than_the_limit() {
     let limits = Limits { object_bytes: 1000, ..Limits::default() };
     let pixels = |length: usize| write(&[value(0x7FE0, 0x0010, VR::OW, vec![0; length])], EXPLICIT);

@@ -52,6 +52,10 @@ pub struct ReadLedger {
 #[derive(Debug, Clone)]
 pub struct ViewConsole;
 
+/// See the page from which files are stored.
+#[derive(Debug, Clone)]
+pub struct ViewUpload;
+
 /// Load the program files of the viewer.
 #[derive(Debug, Clone)]
 pub struct ViewViewer;
@@ -97,6 +101,7 @@ macro_rules! plain_acts {
 plain_acts!(
     Echo,
     ViewConsole,
+    ViewUpload,
     ViewViewer,
     ReadMetrics,
     ReadApiDescription,

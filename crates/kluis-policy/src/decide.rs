@@ -84,6 +84,7 @@ fn device_right(operation: &Operation) -> DeviceNeed {
         Operation::Retrieve { .. } => DeviceNeed::Right(DeviceRight::Get),
         Operation::ReadLedger { .. }
         | Operation::ViewConsole
+        | Operation::ViewUpload
         | Operation::ViewViewer
         | Operation::ReadMetrics
         | Operation::ReadApiDescription
@@ -101,7 +102,7 @@ fn role_includes(role: Role, operation: &Operation) -> bool {
         // a session may always be ended, and the description of the API says nothing about patients
         Operation::SignOut | Operation::ReadApiDescription => true,
         Operation::Echo => false,
-        Operation::Store { .. } => matches!(role, Admin | Uploader),
+        Operation::Store { .. } | Operation::ViewUpload => matches!(role, Admin | Uploader),
         Operation::Search { .. } | Operation::Retrieve { .. } | Operation::ViewViewer => {
             matches!(role, Admin | Radiologist | Referrer)
         }
@@ -145,6 +146,7 @@ mod tests {
             Operation::ReadLedger { log: LogName::Objects },
             Operation::ReadLedger { log: LogName::Audit },
             Operation::ViewConsole,
+            Operation::ViewUpload,
             Operation::ViewViewer,
             Operation::ReadMetrics,
             Operation::ReadApiDescription,
@@ -180,7 +182,7 @@ mod tests {
         let always = ["read-api-description", "sign-out"];
         let table: [(Role, Vec<&str>); 4] = [
             (Role::Radiologist, [&reading[..], &["view-viewer"], &always].concat()),
-            (Role::Uploader, [&["store", "view-console"][..], &always].concat()),
+            (Role::Uploader, [&["store", "view-console", "view-upload"][..], &always].concat()),
             (
                 Role::Auditor,
                 [&["read-objects-log", "read-audit-log", "view-console"][..], &always, &["verify-archive"]].concat(),

@@ -94,6 +94,8 @@ pub enum Operation {
     },
     /// See the console pages that hold no patient data of their own.
     ViewConsole,
+    /// See the page from which files are stored; storing is an act of its own.
+    ViewUpload,
     /// Load the program files of the viewer.
     ViewViewer,
     /// Read metrics.
@@ -126,6 +128,7 @@ impl Operation {
             Self::ReadLedger { log: LogName::Objects } => "read-objects-log",
             Self::ReadLedger { log: LogName::Audit } => "read-audit-log",
             Self::ViewConsole => "view-console",
+            Self::ViewUpload => "view-upload",
             Self::ViewViewer => "view-viewer",
             Self::ReadMetrics => "read-metrics",
             Self::ReadApiDescription => "read-api-description",

@@ -55,10 +55,16 @@ pub fn repaired() -> Vec<(Hostile, Vec<u8>)> {
     let data_set = instance.data_set_bytes();
     let whole = instance.file();
     let without_group_length = [whole.get(..132), whole.get(144..)].into_iter().flatten().flatten().copied().collect();
+    let mut meta_lies = whole.clone();
+    for (byte, lie) in meta_lies.iter_mut().skip(140).zip([0xF0, 0xFF, 0xFF, 0xFF]) {
+        *byte = lie;
+    }
     let without_preamble = whole.get(128..).unwrap_or_default().to_vec();
     vec![
         (hostile("no-group-length", without_group_length), data_set.clone()),
-        (hostile("no-preamble", without_preamble), data_set),
+        (hostile("no-preamble", without_preamble), data_set.clone()),
+        // where group 0002 ends is beyond doubt all the same
+        (hostile("file-meta-group-of-4-gib", meta_lies), data_set),
     ]
 }
 
@@ -153,11 +159,6 @@ fn lying_lengths() -> Vec<Hostile> {
         hostile("fragments-unclosed", file_of_pixels(fragments_unclosed)),
         hostile("stray-item-delimiter", in_data_set(stray_delimiter)),
     ];
-    let mut meta_lies = SmallInstance::new(66, 1, 1, 5).file();
-    for (byte, lie) in meta_lies.iter_mut().skip(140).zip([0xF0, 0xFF, 0xFF, 0xFF]) {
-        *byte = lie;
-    }
-    all.push(hostile("file-meta-group-of-4-gib", meta_lies));
     all
 }
 

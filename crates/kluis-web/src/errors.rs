@@ -20,6 +20,9 @@ pub(crate) enum WebError {
     /// The gate said no to an act that is about something named, or there is no such thing: the two answer alike.
     #[error("there is no such thing here")]
     NotFound,
+    /// There is no device, person or token of this name: told to who may manage them.
+    #[error("{0}")]
+    Missing(String),
     /// The role does not include the act.
     #[error("your role does not include this")]
     Forbidden,
@@ -63,7 +66,7 @@ impl WebError {
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unproved => (StatusCode::UNAUTHORIZED, "unproved"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Self::NotFound | Self::Missing(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             Self::ForeignPage => (StatusCode::FORBIDDEN, "foreign-page"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),

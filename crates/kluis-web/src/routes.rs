@@ -141,7 +141,7 @@ pub static ROUTES: &[Route] = &[
     // console
     route!(WEB Proved GET "/", "/", "List of studies", || Some(Operation::ViewConsole), console::list::newest),
     route!(WEB Proved POST "/", "/", "Search for studies by a form", || Some(Operation::ViewConsole), console::list::search),
-    route!(WEB Proved GET "/upload", "/upload", "Upload page", || Some(Operation::ViewConsole), console::upload::page),
+    route!(WEB Proved GET "/upload", "/upload", "Upload page", || Some(Operation::ViewUpload), console::upload::page),
     route!(WEB Open GET "/assets/{file}", "/assets/kluis.css", "Style sheet and script of the console",
         || None, console::assets::asset),
     // viewer

@@ -15,12 +15,8 @@ struct Page {
 }
 
 pub(crate) async fn page(call: Call) -> Result<Response<Body>, WebError> {
-    let permit = call.admit(act::ViewConsole).await?;
+    let permit = call.admit(act::ViewUpload).await?;
     let frame = Frame::of(call.principal()?, call.app.settings().version);
-    if !frame.may_store {
-        permit.finish(Outcome::Denied);
-        return Err(WebError::Forbidden);
-    }
     permit.finish(Outcome::Done);
     super::page(StatusCode::OK, &Page { frame })
 }

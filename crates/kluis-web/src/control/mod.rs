@@ -39,7 +39,7 @@ impl From<ManageError> for WebError {
     fn from(error: ManageError) -> Self {
         match error {
             ManageError::AlreadyExists(_) => Self::Exists(error.to_string()),
-            ManageError::NotFound(_) => Self::NotFound,
+            ManageError::NotFound(_) => Self::Missing(error.to_string()),
             ManageError::Invalid(text) => Self::BadRequest(text),
             ManageError::Archive(error) => error.into(),
             _ => Self::Unavailable(None),

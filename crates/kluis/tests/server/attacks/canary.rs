@@ -24,7 +24,7 @@ fn marked(number: u32) -> SmallInstance {
     instance
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_byte_of_a_marked_patient_lies_open() -> Result<()> {
     let mut server = Server::start_with_config("[seal]\nquiet_s = 1\n")?;
     let (http, token) = (server.http()?, server.token("admin")?);

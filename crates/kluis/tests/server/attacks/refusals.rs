@@ -32,6 +32,7 @@ const LINES: &[(&str, &[Role])] = {
         ("read-objects-log", &[Admin, Auditor]),
         ("read-audit-log", &[Admin, Auditor]),
         ("view-console", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
+        ("view-upload", &[Admin, Uploader]),
         ("view-viewer", &[Admin, Radiologist, Referrer]),
         ("read-metrics", &[Admin]),
         ("read-api-description", &[Admin, Radiologist, Referrer, Uploader, Auditor]),

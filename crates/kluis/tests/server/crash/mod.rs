@@ -102,7 +102,7 @@ async fn check(server: &Server, token: &str, acknowledged: &[SmallInstance], rou
 }
 
 /// What was there is there, when the index is lost and made anew from the packs.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_index_is_rebuilt_from_packs() -> Result<()> {
     let mut server = Server::start_with_config("[seal]\nquiet_s = 1\n")?;
     let token = server.token("admin")?;

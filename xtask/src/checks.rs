@@ -30,7 +30,7 @@ pub fn ci(root: &Path) -> Result<()> {
         ("tools", tools::install_for_tests),
         ("dependencies", dependencies),
         ("lints", lints),
-        ("tests", |root| test(root, &[])),
+        ("tests", |root| test(root, &["--no-fail-fast".to_owned()])),
     ];
     let mut times = Vec::new();
     let mut outcome = Ok(());

@@ -68,23 +68,32 @@ pub fn npm(root: &Path) -> Result<()> {
     stamp.set()
 }
 
-/// Installs the packages of the programs that are missing: as root by itself, else by saying the command.
+/// Installs the packages of the programs that are missing.
 fn debian(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&str> =
-        needs.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect();
-    if missing.is_empty() {
+    let missing = || needs.iter().filter(|(program, _)| find(program).is_none());
+    let packages: Vec<&str> = missing().map(|&(_, package)| package).collect();
+    if packages.is_empty() {
         return Ok(());
     }
-    let packages = missing.join(" ");
+    install(&packages)?;
+    match missing().next() {
+        Some((program, package)) => bail!("the package {package} did not bring `{program}`"),
+        None => Ok(()),
+    }
+}
+
+/// Installs packages: as root by itself, else by saying the command.
+fn install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
     let is_root = works("sh", &["-c", "[ \"$(id -u)\" = 0 ]"]);
     if !is_root || find("apt-get").is_none() {
-        bail!("these Debian packages are missing: run `sudo apt-get install --no-install-recommends {packages}`");
+        bail!("these Debian packages are missing: run `sudo apt-get install --no-install-recommends {names}`");
     }
-    println!("installing {packages}");
+    println!("installing {names}");
     // the lists may be missing or older than the mirror: the second try fetches them first
-    if apt(&missing).is_err() {
+    if apt(packages).is_err() {
         run(Command::new("apt-get").args(["update", "-qq"]))?;
-        apt(&missing)?;
+        apt(packages)?;
     }
     Ok(())
 }
@@ -112,7 +121,7 @@ fn python(root: &Path) -> Result<()> {
     fs::create_dir_all(folder(root))?;
     let mut create = Command::new(&interpreter);
     if create.args(["-m", "venv"]).arg(&place).output().is_ok_and(|output| !output.status.success()) {
-        debian(&[("no such program", "python3-venv")])?;
+        install(&["python3-venv"])?;
         run(Command::new(&interpreter).args(["-m", "venv"]).arg(&place))?;
     }
     let mut pip = Command::new(&own);

@@ -5,7 +5,7 @@ use super::{Finding, functions::functions, source::Source};
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
 /// A table of cases is best read in one piece.
-const TEST_FUNCTION_LINES: usize = 150;
+const TEST_FUNCTION_LINES: usize = 200;
 
 /// A call that stands only where it belongs.
 struct Banned {
@@ -117,7 +117,7 @@ fn first_line_of_tests(source: &Source) -> usize {
 }
 
 fn is_of_tests(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("/tests.rs")
+    path.contains("/tests/") || path.contains("/suite/") || path.ends_with("/tests.rs")
 }
 
 fn opening(source: &Source) -> Option<Finding> {

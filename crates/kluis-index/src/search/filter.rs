@@ -47,52 +47,55 @@ pub(crate) const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
 pub(crate) const MODALITIES_IN_STUDY: Tag = Tag(0x0008, 0x0061);
 pub(crate) const INSTANCE_AVAILABILITY: Tag = Tag(0x0008, 0x0056);
 
-/// PS3.18 Table 10.6.3-3 and the study attributes that PS3.4 Table C.6-1 and C.6-2 add.
+/// What is kept of a study (PS3.18 Table 10.6.3-3 and what [`kluis_dicom::attributes`] adds), and what is computed.
 const STUDY: [Tag; 17] = [
-    Tag(0x0008, 0x0020),
-    Tag(0x0008, 0x0030),
-    Tag(0x0008, 0x0050),
+    Tag(0x0008, 0x0020), // Study Date
+    Tag(0x0008, 0x0030), // Study Time
+    Tag(0x0008, 0x0050), // Accession Number
     INSTANCE_AVAILABILITY,
     MODALITIES_IN_STUDY,
-    Tag(0x0008, 0x0090),
-    Tag(0x0008, 0x0201),
-    Tag(0x0008, 0x1030),
-    Tag(0x0010, 0x0010),
-    Tag(0x0010, 0x0020),
-    Tag(0x0010, 0x0021),
-    Tag(0x0010, 0x0030),
-    Tag(0x0010, 0x0032),
-    Tag(0x0010, 0x0040),
-    Tag(0x0010, 0x1010),
+    Tag(0x0008, 0x0080), // Institution Name
+    Tag(0x0008, 0x0090), // Referring Physician's Name
+    Tag(0x0008, 0x0201), // Timezone Offset From UTC
+    Tag(0x0008, 0x1030), // Study Description
+    Tag(0x0010, 0x0010), // Patient's Name
+    Tag(0x0010, 0x0020), // Patient ID
+    Tag(0x0010, 0x0021), // Issuer of Patient ID
+    Tag(0x0010, 0x0030), // Patient's Birth Date
+    Tag(0x0010, 0x0040), // Patient's Sex
+    Tag(0x0010, 0x1010), // Patient's Age
     STUDY_INSTANCE_UID,
-    Tag(0x0020, 0x0010),
+    Tag(0x0020, 0x0010), // Study ID
 ];
 
-/// PS3.18 Table 10.6.3-4 and frequent keys beside it.
-const SERIES: [Tag; 13] = [
-    Tag(0x0008, 0x0021),
-    Tag(0x0008, 0x0031),
-    Tag(0x0008, 0x0060),
-    Tag(0x0008, 0x1010),
-    Tag(0x0008, 0x103E),
-    Tag(0x0018, 0x0015),
-    Tag(0x0018, 0x1030),
+/// Of a series (Table 10.6.3-4).
+const SERIES: [Tag; 14] = [
+    Tag(0x0008, 0x0021), // Series Date
+    Tag(0x0008, 0x0031), // Series Time
+    Tag(0x0008, 0x0060), // Modality
+    Tag(0x0008, 0x0070), // Manufacturer
+    Tag(0x0008, 0x1010), // Station Name
+    Tag(0x0008, 0x103E), // Series Description
+    Tag(0x0018, 0x0015), // Body Part Examined
+    Tag(0x0018, 0x1030), // Protocol Name
     SERIES_INSTANCE_UID,
-    Tag(0x0020, 0x0011),
-    Tag(0x0020, 0x0060),
-    Tag(0x0040, 0x0244),
-    Tag(0x0040, 0x0245),
-    Tag(0x0040, 0x0275),
+    Tag(0x0020, 0x0011), // Series Number
+    Tag(0x0020, 0x0060), // Laterality
+    Tag(0x0040, 0x0244), // Performed Procedure Step Start Date
+    Tag(0x0040, 0x0245), // Performed Procedure Step Start Time
+    Tag(0x0040, 0x0275), // Request Attributes Sequence
 ];
 
-/// PS3.18 Table 10.6.3-5.
-const INSTANCE: [Tag; 8] = [
-    Tag(0x0008, 0x0016),
+/// Of an instance (Table 10.6.3-5).
+const INSTANCE: [Tag; 10] = [
+    Tag(0x0008, 0x0008), // Image Type
+    Tag(0x0008, 0x0016), // SOP Class UID
     SOP_INSTANCE_UID,
-    Tag(0x0008, 0x3002),
-    Tag(0x0020, 0x0013),
-    Tag(0x0028, 0x0008),
-    Tag(0x0028, 0x0010),
-    Tag(0x0028, 0x0011),
-    Tag(0x0028, 0x0100),
+    Tag(0x0008, 0x0023), // Content Date
+    Tag(0x0008, 0x0033), // Content Time
+    Tag(0x0020, 0x0013), // Instance Number
+    Tag(0x0028, 0x0008), // Number of Frames
+    Tag(0x0028, 0x0010), // Rows
+    Tag(0x0028, 0x0011), // Columns
+    Tag(0x0028, 0x0100), // Bits Allocated
 ];

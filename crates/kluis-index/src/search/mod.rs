@@ -31,7 +31,7 @@ pub struct Row {
     pub instance: Option<Uid>,
     /// DICOM JSON (PS3.18 F): the attributes kept at this level and above, and the computed ones: Modalities in Study
     /// (0008,0061; absent when there is none), Instance Availability (0008,0056), the numbers of related series and
-    /// instances (0020,1206), (0020,1208), (0020,1209).
+    /// instances (0020,1206), (0020,1208), (0020,1209), Available Transfer Syntax UID (0008,3002).
     pub attributes: Map<String, Value>,
 }
 

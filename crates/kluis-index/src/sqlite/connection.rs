@@ -14,8 +14,11 @@ use rusqlite::{
 use super::schema::Schema;
 use crate::IndexError;
 
-/// Bytes of a page, chosen by measurement (docs/measurements.md); part of the file format.
+/// Bytes of a page; part of the file format. Against 4096 (20,000 studies): reads that scan take half the time, writes
+/// and size are the same.
 const PAGE_BYTES: u32 = 8192;
+/// Pages in the write-ahead log at which it is carried over: each time costs two syncs.
+const LOG_PAGES: u32 = 4_000;
 /// How long a connection waits for another process, in milliseconds. Within a process nobody waits: one writer.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 /// Prepared statements kept by each connection.
@@ -43,7 +46,8 @@ pub(super) fn open_writer(path: &Path, key: &[u8; 32], profile: Profile) -> Resu
     let synchronous = if profile.is_durable { "FULL" } else { "NORMAL" };
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON; {}",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON; \
+             PRAGMA wal_autocheckpoint = {LOG_PAGES}; {}",
             pragmas(profile)
         ))
         .map_err(at("configure"))?;

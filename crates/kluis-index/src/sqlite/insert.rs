@@ -1,6 +1,6 @@
 //! Instances going in. Runs on the one connection that writes, so what it looks up stays true until the commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use kluis_dicom::fold;
 use rusqlite::{Connection, params};
@@ -75,10 +75,10 @@ fn insert_new<'a>(
     let ids = &instance.attributes.ids;
     let name = (ids.study.as_str(), ids.series.as_str());
     let received_at = nanoseconds(instance.received_at)?;
-    if !touched.contains_key(&name) {
-        touched.insert(name, find_or_make_series(connection, instance, received_at)?);
-    }
-    let series = touched.get_mut(&name).ok_or(IndexError::Row("series"))?;
+    let series = match touched.entry(name) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => place.insert(find_or_make_series(connection, instance, received_at)?),
+    };
     if let Some(pointer) = series.manifest
         && instance.absent_from != Some(pointer.location)
     {

@@ -159,14 +159,14 @@ fn scan(directory: &Path, marker: &str) -> Vec<String> {
 async fn writes_that_wait_together_do_not_fail_together() {
     let directory = tempfile::tempdir().unwrap();
     let index = SqliteIndex::open(&directory.path().join("index.db"), &KEY).unwrap();
-    let mut bad = samples(1);
-    bad[0].location.offset = u64::MAX;
-    bad[0].attributes.ids.sop_instance = "1.9".parse().unwrap();
+    let mut bad =
+        vec![Sample { study: 8, ..Sample::default() }.build(), Sample { study: 9, ..Sample::default() }.build()];
+    bad[1].location.offset = u64::MAX;
     let good = |study| index.insert(vec![Sample { study, ..Sample::default() }.build()]);
     let (first, refused, second, third) = tokio::join!(good(1), index.insert(bad), good(2), good(3));
     assert!(matches!(refused, Err(IndexError::OutOfRange(_))));
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
-    assert_eq!(index.counts(&RowFilter::All).await.unwrap().hot_instances, 3, "nothing of the batch was written");
+    assert_eq!(index.counts(&RowFilter::All).await.unwrap().studies, 3, "nothing of the batch was written");
 }
 
 #[tokio::test]

@@ -174,6 +174,7 @@ pub(super) async fn series_and_instances(index: &impl Index) {
     assert_eq!(attributes["00080060"]["Value"][0], "SR", "and its series'");
     assert_eq!(attributes["00200013"]["Value"][0], 9);
     assert_eq!(attributes["00080018"]["Value"][0], "1.2.3.2.2.1");
+    assert_eq!(attributes["00083002"]["Value"][0], "1.2.840.10008.1.2.1");
 }
 
 pub(super) async fn series_for_instances(index: &impl Index) {

@@ -144,13 +144,14 @@ impl<'c> Rows<'c> {
         let read = first(
             self.connection,
             "read instance",
-            "SELECT sop_uid, attributes FROM instance WHERE instance_key = ?1",
+            "SELECT sop_uid, attributes, transfer_syntax FROM instance WHERE instance_key = ?1",
             [instance_key],
-            |row| Ok((uid(row, 0)?, json(row, 1)?)),
+            |row| Ok((uid(row, 0)?, json(row, 1)?, uid(row, 2)?)),
         )?;
-        let (sop_uid, own) = read.ok_or(IndexError::Row("instance"))?;
+        let (sop_uid, own, transfer_syntax) = read.ok_or(IndexError::Row("instance"))?;
         attributes.extend(own);
         attributes.insert("00080018".to_owned(), json!({"vr": "UI", "Value": [sop_uid.as_str()]}));
+        attributes.insert("00083002".to_owned(), json!({"vr": "UI", "Value": [transfer_syntax.as_str()]}));
         Ok(sop_uid)
     }
 }

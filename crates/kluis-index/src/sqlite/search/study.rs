@@ -274,7 +274,7 @@ fn moments(query: &Query, tag: Tag, matching: &Matching, plan: &mut Plan) -> boo
             None => plan.add(Condition::never()),
         },
         (BIRTH_DATE, Matching::Single(day)) => between("s.birth_date", Some(day), Some(day), Some(Driver::Birth), plan),
-        (BIRTH_DATE, Matching::Range { from, to }) if !is_birth_time_asked(query) => {
+        (BIRTH_DATE, Matching::Range { from, to }) => {
             let driver = if from.is_some() && to.is_some() { Some(Driver::Birth) } else { None };
             between("s.birth_date", from.as_ref(), to.as_ref(), driver, plan);
         }
@@ -321,9 +321,4 @@ fn single_range(query: &Query, tag: Tag) -> Option<(&Option<String>, &Option<Str
         Matching::Range { from, to } => Some((from, to)),
         _ => None,
     }
-}
-
-/// Patient's Birth Time (0010,0032) forms a moment with the date, and has no column.
-fn is_birth_time_asked(query: &Query) -> bool {
-    query.filters.iter().any(|filter| filter.path[..] == [Tag(0x0010, 0x0032)])
 }

@@ -48,6 +48,25 @@ impl BodyReader {
             }
         }
     }
+
+    /// Reads and drops what is left, within [`limits::DRAINED_BYTES`] and [`limits::DRAINED_FOR`].
+    pub(crate) async fn drain(&mut self) {
+        let all = async {
+            let mut dropped = 0;
+            while let Ok(Some(piece)) = self.next().await {
+                dropped += piece.len();
+                if dropped > limits::DRAINED_BYTES {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(limits::DRAINED_FOR, all).await;
+    }
+}
+
+/// Reads and drops what is left of a body, within bounds.
+pub(crate) async fn drain(body: Body) {
+    BodyReader::new(body).drain().await;
 }
 
 /// A small body as a whole.

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::body::Body;
@@ -14,16 +14,36 @@ use kluis_policy::{Door, Principal};
 
 use crate::{App, errors::WebError};
 
-/// The address of the peer, put beside a request by the listener.
+/// The two ends of the connection, put beside a request by the listener.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub(crate) struct Peer {
+    /// The address of the client.
+    pub(crate) address: IpAddr,
+    /// The port that the client reached.
+    pub(crate) local_port: u16,
+}
+
+/// The body of a request. It cannot be shared between threads, a call must be: so it is taken out once. What no handler
+/// took can still be taken when the answer is known.
+#[derive(Clone)]
+pub(crate) struct BodySlot(Arc<Mutex<Body>>);
+
+impl BodySlot {
+    pub(crate) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(body)))
+    }
+
+    /// The body, which is empty from then on.
+    pub(crate) fn take(&self) -> Body {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// One request on its way to its handler.
 pub(crate) struct Call {
     pub(crate) app: App,
     pub(crate) parts: Parts,
-    /// A body cannot be shared between threads, a call must be: so it is taken out once.
-    body: Mutex<Body>,
+    body: BodySlot,
     pub(crate) origin: Origin,
     /// Captures of the path by name, percent-decoded once.
     pub(crate) captures: Vec<(String, String)>,
@@ -42,13 +62,13 @@ impl Call {
     pub(crate) fn new(
         app: App,
         parts: Parts,
-        body: Body,
+        body: BodySlot,
         door: Door,
         captures: Vec<(String, String)>,
         proved: Option<Proved>,
     ) -> Self {
         let origin = origin(&parts, door);
-        Self { app, parts, body: Mutex::new(body), origin, captures, proved }
+        Self { app, parts, body, origin, captures, proved }
     }
 
     pub(crate) fn archive(&self) -> &Archive {
@@ -73,7 +93,7 @@ impl Call {
 
     /// The body, which is empty from then on.
     pub(crate) fn take_body(&self) -> Body {
-        std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner))
+        self.body.take()
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -128,13 +148,15 @@ impl Call {
         if let Some(origin) = &self.app.settings().public_origin {
             return origin.clone();
         }
-        authority(&self.parts.uri, &self.parts.headers).map_or_else(String::new, |host| format!("https://{host}"))
+        let Some(host) = authority(&self.parts.uri, &self.parts.headers) else { return String::new() };
+        let port = self.parts.extensions.get::<Peer>().map(|peer| peer.local_port);
+        format!("https://{}", with_port(host, port))
     }
 }
 
 /// Where a request came from.
 pub(crate) fn origin(parts: &Parts, door: Door) -> Origin {
-    Origin { door, peer: parts.extensions.get::<Peer>().map(|peer| peer.0) }
+    Origin { door, peer: parts.extensions.get::<Peer>().map(|peer| peer.address) }
 }
 
 /// The host that the client named, if it is one: letters, digits, `.`, `-`, `:`, and brackets around an address.
@@ -142,6 +164,17 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a 
     let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text_header(headers, header::HOST))?;
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     (!host.is_empty() && host.len() <= 255 && host.bytes().all(is_host)).then_some(host)
+}
+
+/// The host with the port that was reached. Clients must name a port that is not the default one, and some do not
+/// (dicomweb-client among them): links without it would lead nowhere. Where ports are mapped in front of this node,
+/// `public_origin` is to be set.
+fn with_port(host: &str, port: Option<u16>) -> String {
+    let behind_address = host.rsplit(']').next().unwrap_or(host);
+    match port {
+        Some(port) if port != 443 && !behind_address.contains(':') => format!("{host}:{port}"),
+        _ => host.to_owned(),
+    }
 }
 
 pub(crate) fn text_header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -168,4 +201,32 @@ fn describe(offers: &[Offer]) -> String {
         .collect();
     forms.dedup();
     format!("what can be had: {}", forms.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f21_links_lead_to_the_port_that_was_reached() {
+        for (host, port, expected) in [
+            ("a", Some(8443), "a:8443"),
+            ("a:1", Some(8443), "a:1"),
+            ("[::1]", Some(8443), "[::1]:8443"),
+            ("[::1]:1", Some(8443), "[::1]:1"),
+            ("a", Some(443), "a"),
+            ("a", None, "a"),
+        ] {
+            assert_eq!(with_port(host, port), expected);
+        }
+    }
+
+    #[test]
+    fn n06_a_host_is_only_a_host() {
+        for (host, is_host) in [("a.b:1", true), ("[::1]:1", true), ("a/b", false), ("a@b", false), ("a\tb", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, http::HeaderValue::from_str(host).unwrap());
+            assert_eq!(authority(&Uri::from_static("/x"), &headers).is_some(), is_host, "{host}");
+        }
+    }
 }

@@ -35,6 +35,10 @@ pub const BODY_RATE_BYTES: u64 = 1024;
 pub const BODY_RATE_WINDOW: Duration = Duration::from_secs(30);
 /// Bytes of a small body: forms, JSON of the control door.
 pub const SMALL_BODY_BYTES: usize = 256 * 1024;
+/// Bytes of a refused body that are read and dropped, so that the client comes to read why.
+pub const DRAINED_BYTES: usize = 16 << 20;
+/// The time for that.
+pub const DRAINED_FOR: Duration = Duration::from_secs(5);
 /// A peer that reads nothing of an answer for so long is given up.
 pub const ANSWER_STALL: Duration = Duration::from_secs(60);
 /// Pieces of an answer that wait for the peer.

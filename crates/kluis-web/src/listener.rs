@@ -239,10 +239,13 @@ impl Doorway {
     }
 
     async fn connection(self, stream: TcpStream, place: Place) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(error = %error, "a connection cannot be set up");
-            return;
-        }
+        let local_port = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+            Ok(address) => address.port(),
+            Err(error) => {
+                tracing::debug!(error = %error, "a connection cannot be set up");
+                return;
+            }
+        };
         let stream = match timeout(limits::HANDSHAKE, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
@@ -260,7 +263,7 @@ impl Doorway {
             _ => Protocol::Http1,
         };
         let stream = IdleGuard::new(stream, limits::SILENCE);
-        serve(stream, self.service, Some(Peer(place.source)), protocol, self.stop).await;
+        serve(stream, self.service, Some(Peer { address: place.source, local_port }), protocol, self.stop).await;
     }
 }
 

@@ -128,7 +128,10 @@ impl<'c> StoreRequest<'c> {
         loop {
             let step = match reader.step() {
                 Ok(step) => step,
-                Err(error) => return self.malformed(error),
+                Err(error) => {
+                    body.drain().await;
+                    return self.malformed(error);
+                }
             };
             match step {
                 Step::Part(headers) => part = self.begin(&headers).await?,

@@ -133,6 +133,41 @@ fn table() -> Vec<Case> {
         ],
     );
     one(
+        MODALITIES,
+        vec![
+            (single("CT"), &[2, 1]),
+            (list(&["MR", "US"]), &[4, 3]),
+            (wild("?R"), &[5, 3]),
+            (Matching::Empty, &[6, 8, 7]),
+            (single("ct"), &[]),
+        ],
+    );
+    one(AVAILABILITY, vec![(single("ONLINE"), &[6, 5, 4, 3, 2, 1, 8, 7]), (single("OFFLINE"), &[])]);
+    one(SEX, vec![(single("F"), &[]), (Matching::Empty, &[6, 5, 4, 3, 2, 1, 8, 7])]);
+    one(
+        DESCRIPTION,
+        vec![
+            (single("MR KNIE"), &[2]),
+            (wild("*Knie*"), &[1]),
+            (wild("*KNIE"), &[2]),
+            (wild("*I*"), &[2]),
+            (wild("*x]_*"), &[4]),
+            (wild("50%*"), &[4]),
+            (wild("*_**y"), &[4]),
+        ],
+    );
+    table.extend(moments());
+    table.extend(names());
+    table.extend(pairs());
+    table
+}
+
+fn moments() -> Vec<Case> {
+    let mut table: Vec<Case> = Vec::new();
+    let mut one = |tag: Tag, rows: Vec<(Matching, &'static [u32])>| {
+        table.extend(rows.into_iter().map(|(matching, studies)| (vec![(tag, matching)], studies)));
+    };
+    one(
         BIRTH,
         vec![
             (single("19700101"), &[1]),
@@ -162,32 +197,6 @@ fn table() -> Vec<Case> {
             (range("235959.000000", ""), &[4]),
         ],
     );
-    one(
-        MODALITIES,
-        vec![
-            (single("CT"), &[2, 1]),
-            (list(&["MR", "US"]), &[4, 3]),
-            (wild("?R"), &[5, 3]),
-            (Matching::Empty, &[6, 8, 7]),
-            (single("ct"), &[]),
-        ],
-    );
-    one(AVAILABILITY, vec![(single("ONLINE"), &[6, 5, 4, 3, 2, 1, 8, 7]), (single("OFFLINE"), &[])]);
-    one(SEX, vec![(single("F"), &[]), (Matching::Empty, &[6, 5, 4, 3, 2, 1, 8, 7])]);
-    one(
-        DESCRIPTION,
-        vec![
-            (single("MR KNIE"), &[2]),
-            (wild("*Knie*"), &[1]),
-            (wild("*KNIE"), &[2]),
-            (wild("*I*"), &[2]),
-            (wild("*x]_*"), &[4]),
-            (wild("50%*"), &[4]),
-            (wild("*_**y"), &[4]),
-        ],
-    );
-    table.extend(names());
-    table.extend(pairs());
     table
 }
 

@@ -9,7 +9,24 @@ pub(super) const SCRIPT: &str = r#"window.config = {
   showStudyList: true,
   extensions: [],
   modes: [],
-  customizationService: {},
+  customizationService: [{ 'ohif.tours': { $set: [] } }],
+  whiteLabeling: {
+    createLogoComponentFn: function (React) {
+      return React.createElement(
+        'a',
+        {
+          href: '/',
+          title: 'Back to the studies',
+          className: 'text-primary flex items-center gap-2 px-2 text-lg font-bold',
+          onClick: function (event) {
+            event.stopPropagation();
+          },
+        },
+        React.createElement('img', { src: '/assets/kluis.svg', alt: '', width: 24, height: 24 }),
+        'Kluis'
+      );
+    },
+  },
   maxNumberOfWebWorkers: 4,
   maxNumRequests: { interaction: 100, thumbnail: 25, prefetch: 25 },
   showWarningMessageForCrossOrigin: false,

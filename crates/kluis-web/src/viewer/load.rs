@@ -10,6 +10,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::limits;
@@ -24,8 +25,15 @@ const LEFT_OUT: [&str; 3] = ["app-config.js", "google.js", "silent-refresh.html"
 #[derive(Debug)]
 pub struct Viewer {
     files: HashMap<String, Arc<File>>,
-    index: Arc<File>,
+    index: Index,
     policy: HeaderValue,
+}
+
+/// The page that is the program, kept in memory.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) html: Bytes,
+    pub(super) tag: String,
 }
 
 /// Why a folder is no viewer.
@@ -114,17 +122,21 @@ impl Viewer {
             .filter(|(name, _)| !is_compressed_form(name, &found))
             .map(|(name, (path, metadata))| (name.clone(), Arc::new(File::new(name, path, metadata, &found))))
             .collect();
-        let index = Arc::clone(files.get(INDEX).ok_or(ViewerError::NoIndex)?);
-        let policy = policy(&index)?;
-        Ok(Self { files, index, policy })
+        let mut files = files;
+        let page = files.remove(INDEX).ok_or(ViewerError::NoIndex)?;
+        let html = read_page(&page)?;
+        let policy = policy(&html)?;
+        let tag = STANDARD.encode(digest(&SHA256, html.as_bytes()));
+        Ok(Self { files, index: Index { html: html.into(), tag: format!("\"{tag}\"") }, policy })
     }
 
     /// The file at this place below `/viewer/`.
     pub(super) fn file(&self, name: &str) -> Option<&Arc<File>> {
-        if name.is_empty() { Some(&self.index) } else { self.files.get(name) }
+        self.files.get(name)
     }
 
-    pub(super) fn index(&self) -> &Arc<File> {
+    /// The page, for all places within the program.
+    pub(super) fn index(&self) -> &Index {
         &self.index
     }
 
@@ -190,13 +202,35 @@ fn is_hashed(name: &str) -> bool {
     })
 }
 
-/// The policy of all answers below `/viewer/`: our own files, and the inline scripts of the page by their digests.
-fn policy(index: &File) -> Result<HeaderValue, ViewerError> {
-    if index.length > limits::VIEWER_PAGE_BYTES {
+fn read_page(page: &File) -> Result<String, ViewerError> {
+    if page.length > limits::VIEWER_PAGE_BYTES {
         return Err(ViewerError::BadIndex);
     }
-    let html = fs::read_to_string(&index.path).map_err(|_| ViewerError::BadIndex)?;
-    let hashes: String = inline_scripts(&html)
+    let html = fs::read_to_string(&page.path).map_err(|_| ViewerError::BadIndex)?;
+    Ok(without_manifests(&html))
+}
+
+/// Without links to manifests: browsers fetch those without the session, and the viewer is not to be installed anyway.
+fn without_manifests(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(start) = rest.find("<link") {
+        let (before, link) = rest.split_at(start);
+        let end = link.find('>').map_or(link.len(), |at| at + 1);
+        let (link, behind) = link.split_at(end);
+        out.push_str(before);
+        if !link.contains("manifest") {
+            out.push_str(link);
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The policy of all answers below `/viewer/`: our own files, and the inline scripts of the page by their digests.
+fn policy(html: &str) -> Result<HeaderValue, ViewerError> {
+    let hashes: String = inline_scripts(html)
         .into_iter()
         .map(|script| format!(" 'sha256-{}'", STANDARD.encode(digest(&SHA256, script.as_bytes()))))
         .collect();
@@ -255,6 +289,12 @@ mod tests {
     }
 
     #[test]
+    fn links_to_manifests_are_left_out() {
+        let html = "<link rel=\"icon\" href=x><link rel=\"manifest\" href=\"m.json\"><p>manifest</p><link";
+        assert_eq!(without_manifests(html), "<link rel=\"icon\" href=x><p>manifest</p><link");
+    }
+
+    #[test]
     fn a_folder_becomes_a_table_and_a_policy() {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [
@@ -275,11 +315,12 @@ mod tests {
         let viewer = Viewer::open(folder.path()).unwrap();
         let mut names: Vec<&str> = viewer.files.keys().map(String::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["a/b.wasm", "app.js", "index.html", "lonely.gz"]);
+        assert_eq!(names, ["a/b.wasm", "app.js", "lonely.gz"]);
         let codings: Vec<&str> =
             viewer.file("app.js").unwrap().codings.iter().map(|coding| coding.kind.name()).collect();
         assert_eq!(codings, ["br", "gzip"]);
         assert!(viewer.file("../secret").is_none());
+        assert!(!viewer.index().html.is_empty());
         // printf "window.PUBLIC_URL='/viewer/'" | openssl dgst -sha256 -binary | base64
         let hash = STANDARD.encode(digest(&SHA256, b"window.PUBLIC_URL='/viewer/'"));
         let policy = viewer.policy().to_str().unwrap();

@@ -54,9 +54,27 @@ async fn serve(call: &Call) -> Result<Response<Body>, WebError> {
     match viewer.file(path) {
         Some(file) => send(call, viewer, file).await,
         // places within the program are its own business; what looks like a file and is not there is not there
-        None if !path.rsplit('/').next().unwrap_or_default().contains('.') => send(call, viewer, viewer.index()).await,
+        None if path == "index.html" => Ok(page(call, viewer)),
+        None if !path.rsplit('/').next().unwrap_or_default().contains('.') => Ok(page(call, viewer)),
         None => Err(WebError::NotFound),
     }
+}
+
+fn page(call: &Call, viewer: &Viewer) -> Response<Body> {
+    let index = viewer.index();
+    let is_known = call.header(header::IF_NONE_MATCH).is_some_and(|known| known.contains(index.tag.as_str()));
+    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(index.html.clone()) });
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, viewer.policy().clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if let Ok(tag) = HeaderValue::from_str(&index.tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
 }
 
 async fn send(call: &Call, viewer: &Viewer, file: &Arc<File>) -> Result<Response<Body>, WebError> {

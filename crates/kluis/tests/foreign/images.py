@@ -3,7 +3,7 @@
     images.py [--limit-bytes N]
 
 Valid: a DICOM file that is read to its last byte, encoded as its transfer syntax says, with Pixel Data and with SOP class,
-SOP instance, study and series UIDs that are UIDs. Many share a SOP Instance UID though their bytes differ, and cannot be
+SOP instance, study and series UIDs that are UIDs and those of its file meta information. Many share a SOP Instance UID though their bytes differ, and cannot be
 stored in one archive: each file has a `round` in which its UID is new. Round 0 stands under `files`, the later ones under `again`; the rarer transfer syntaxes
 come first. Prints {"files": [{path, sop_class, sop_instance, study, series, transfer_syntax, data_set_offset, bytes,
 round}], "again": [...], "left_out": {reason: [path]}}.
@@ -85,6 +85,8 @@ def describe(path, limit):
     }
     if not all(uid and UID.fullmatch(uid) for uid in uids.values()):
         raise LeftOut("a UID is missing or invalid")
+    if (meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID")) != (uids["sop_class"], uids["sop_instance"]):
+        raise LeftOut("its file meta information names another instance")
     return {"path": str(path), **uids, "data_set_offset": offset, "bytes": path.stat().st_size}
 
 

@@ -54,7 +54,7 @@ def send(arguments, syntax, files):
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile.cfg"
         profile.write_text(proposal(syntax, sorted({file["sop_class"] for file in files})))
-        command = ["storescu", "+tls", arguments.key, arguments.cert, "+cf", arguments.ca]
+        command = ["storescu", "-v", "+tls", arguments.key, arguments.cert, "+cf", arguments.ca]
         command += ["-aet", arguments.calling, "-aec", arguments.called, "-xf", str(profile), "Default"]
         command += [arguments.host, arguments.port, *(file["path"] for file in files)]
         # without it, storescu waits 40 ms for each message

@@ -2,8 +2,8 @@
 
     wado.py --url URL --ca CA --token TOKEN --files LIST [--compare bytes|elements]
 
-`bytes`: the data sets are equal from the first data element on. `elements`: all elements are equal but for group lengths
-and for how lengths and padding are written, which is what a sender that encodes anew may change.
+`bytes`: the data sets are equal from the first data element on. `elements`: all elements are equal but for group lengths,
+trailing padding, and how lengths are written, which is what a sender that encodes anew may change.
 dicomweb-client reads each answer as well. Prints {"compared": n, "different": [...], "missing": [...], "errors": [text]}.
 """
 
@@ -20,6 +20,7 @@ from dicomweb_client.web import _Transaction
 from pydicom.filereader import _read_file_meta_info, read_preamble
 
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+TRAILING_PADDING = 0xFFFCFFFC
 
 
 def main():
@@ -74,7 +75,7 @@ def data_set_offset(body):
 
 
 def unequal(sent, got, within=""):
-    ours, theirs = ({tag for tag in data.keys() if tag.element} for data in (sent, got))
+    ours, theirs = ({tag for tag in data.keys() if tag.element and tag != TRAILING_PADDING} for data in (sent, got))
     if ours != theirs:
         return f"{within}tags {sorted(str(tag) for tag in ours ^ theirs)}"
     for tag in sorted(ours):

@@ -1,1 +1,6 @@
-//! Foreign programs at the public doors.
+//! Foreign programs at the public doors: DCMTK, pynetdicom, dicomweb-client, aics-tlog, Chromium with OHIF.
+
+mod identity;
+mod ledger;
+mod same_set;
+mod viewer;

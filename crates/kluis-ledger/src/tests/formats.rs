@@ -150,6 +150,20 @@ fn a_note_that_others_made_is_read() {
 }
 
 #[test]
+fn signatures_of_other_keys_are_passed_over_even_under_the_same_name() {
+    let keys: Vec<_> = [1, 2]
+        .map(|seed| (VerifierKey::new("a.b/c", SeedSigner::new(seed).public_key()).unwrap(), SeedSigner::new(seed)))
+        .into();
+    let text = Checkpoint::text("a.b/c", 1, &empty_root());
+    let [first, second] = [0, 1].map(|index: usize| keys[index].0.seal(&text, keys[index].1.as_ref()));
+    let line = second.lines().last().unwrap();
+    let both = format!("{first}{line}\n");
+    assert_eq!(keys[0].0.open(&both), Ok(text.as_str()));
+    assert_eq!(keys[1].0.open(&both), Ok(text.as_str()));
+    assert_eq!(keys[1].0.open(&first), Err(NoteError::NotSigned));
+}
+
+#[test]
 fn verifier_keys_are_read_strictly() {
     let key = VerifierKey::new("a.b/c", SeedSigner::new(1).public_key()).unwrap();
     let text = key.to_string();

@@ -39,7 +39,7 @@ async function main() {
   await minify();
   await compress();
   const all = files(out).map((file) => statSync(file).size);
-  console.log(`${all.length} files, ${Math.round(all.reduce((sum, size) => sum + size, 0) / 1e6)} MB with both compressed forms`);
+  console.error(`${all.length} files, ${Math.round(all.reduce((sum, size) => sum + size, 0) / 1e6)} MB with both compressed forms`);
 }
 
 function verify() {
@@ -59,6 +59,8 @@ function moveToBase() {
   change('index.html', /window\.PUBLIC_URL="\/"/g, `window.PUBLIC_URL="${BASE}"`, 2);
   change('index.html', /(href|src|content)="\/(?!\/)/g, `$1="${BASE}`, 20);
   change('index.html', /<script [^>]*src="[^"]*init-service-worker\.js"><\/script>/g, '', 1);
+  // browsers fetch the manifest without the session's cookie unless told otherwise
+  change('index.html', /<link rel="manifest" /g, '<link rel="manifest" crossorigin="use-credentials" ', 1);
   change('index.html', /<title>OHIF Viewer<\/title>/g, '<title>Viewer</title>', 1);
   let boot = 0;
   change('index.html', /<script>([^<]+)<\/script>/g, (_, script) => {

@@ -74,7 +74,7 @@ fn dependencies(root: &Path) -> Result<()> {
     if env::var_os("KLUIS_ADVISORIES").is_some() {
         check.arg("advisories");
     } else {
-        println!("advisories are not checked: set KLUIS_ADVISORIES=1 where their database can be fetched");
+        eprintln!("advisories are not checked: set KLUIS_ADVISORIES=1 where their database can be fetched");
     }
     run(&mut check)
 }

@@ -62,9 +62,11 @@ pub fn npm(root: &Path) -> Result<()> {
     fs::create_dir_all(&place)?;
     fs::copy(&package, place.join("package.json"))?;
     fs::copy(&lock, place.join("package-lock.json"))?;
-    run(Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-        .current_dir(&place))?;
+    read(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(&place),
+    )?;
     stamp.set()
 }
 
@@ -89,7 +91,7 @@ fn install(packages: &[&str]) -> Result<()> {
     if !is_root || find("apt-get").is_none() {
         bail!("these Debian packages are missing: run `sudo apt-get install --no-install-recommends {names}`");
     }
-    println!("installing {names}");
+    eprintln!("installing {names}");
     // the lists may be missing or older than the mirror: the second try fetches them first
     if apt(packages).is_err() {
         run(Command::new("apt-get").args(["update", "-qq"]))?;
@@ -152,7 +154,7 @@ fn cargo_tool(root: &Path, (name, version): (&str, &str)) -> Result<PathBuf> {
     if let Some(theirs) = command::find(name).filter(|theirs| is_version(theirs, version)) {
         return Ok(theirs);
     }
-    println!("building {name} {version}");
+    eprintln!("building {name} {version}");
     // unoptimised: it runs for seconds, but takes minutes to optimise
     run(cargo(root)
         .args(["install", "--quiet", "--locked", "--debug", "--force", &format!("{name}@{version}"), "--root"])

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{command::run, stamp::Stamp, tools};
+use crate::{
+    command::{read, run},
+    stamp::Stamp,
+    tools,
+};
 
 /// Where the packaged viewer stands.
 pub fn folder(root: &Path) -> PathBuf {
@@ -29,7 +33,7 @@ pub fn package(root: &Path) -> Result<()> {
     tools::npm(root)?;
     let tarball = fetch(root, &lock)?;
     let fresh = root.join("target/viewer.tmp");
-    println!("packaging the viewer");
+    eprintln!("packaging the viewer");
     let packaged = run(Command::new("node")
         .arg(&script)
         .arg("--lock")
@@ -60,11 +64,13 @@ fn fetch(root: &Path, lock: &Path) -> Result<PathBuf> {
     let file = cache.join(format!("{}-{version}.tgz", package.trim_start_matches('@').replace('/', "-")));
     if !file.is_file() {
         fs::create_dir_all(&cache)?;
-        println!("downloading {package} {version}");
-        run(Command::new("npm")
-            .args(["pack", "--silent", "--ignore-scripts", &format!("{package}@{version}"), "--pack-destination"])
-            .arg(&cache)
-            .current_dir(&cache))?;
+        eprintln!("downloading {package} {version}");
+        read(
+            Command::new("npm")
+                .args(["pack", "--silent", "--ignore-scripts", &format!("{package}@{version}"), "--pack-destination"])
+                .arg(&cache)
+                .current_dir(&cache),
+        )?;
     }
     Ok(file)
 }

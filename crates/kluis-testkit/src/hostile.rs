@@ -151,15 +151,14 @@ fn lying_lengths() -> Vec<Hostile> {
     let fragments_unclosed =
         b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\0\0\0\0\xFE\xFF\0\xE0\x02\0\0\0\x01\x02";
     let stray_delimiter = b"\xFE\xFF\x0D\xE0\0\0\0\0";
-    let mut all = vec![
+    vec![
         hostile("element-of-4-gib", in_data_set(four_gib)),
         hostile("item-beyond-its-sequence", in_data_set(item_beyond_sequence)),
         hostile("element-beyond-its-item", in_data_set(element_beyond_item)),
         hostile("fragment-length-lies", file_of_pixels(fragment_lies)),
         hostile("fragments-unclosed", file_of_pixels(fragments_unclosed)),
         hostile("stray-item-delimiter", in_data_set(stray_delimiter)),
-    ];
-    all
+    ]
 }
 
 fn many_items(count: usize) -> Vec<u8> {

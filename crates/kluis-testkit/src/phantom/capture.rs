@@ -19,6 +19,8 @@ pub(super) fn instance(phantom: &Phantom) -> DataSetBuilder {
         sop_class: SECONDARY_CAPTURE,
         series_number: 900,
         series_description: "Bones and vessels, from the front",
+        study: "torso picture study",
+        study_description: "Colour picture of the chest",
         ..ct::words(phantom)
     };
     let set = modules::instance(phantom, &words, 1)

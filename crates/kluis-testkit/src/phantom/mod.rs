@@ -90,7 +90,7 @@ impl Phantom {
         (0..ct::SLICES).map(move |slice| sample(format!("ct-{:03}.dcm", slice + 1), &series.instance(slice)))
     }
 
-    /// A colour picture made of the CT volume, as secondary capture in the CT study.
+    /// A colour picture made of the CT volume, as secondary capture, in a study of its own.
     pub fn capture(&self) -> impl Iterator<Item = SampleFile> {
         let phantom = self.clone();
         std::iter::once_with(move || sample("capture.dcm".to_owned(), &capture::instance(&phantom)))

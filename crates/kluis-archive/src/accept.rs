@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use kluis_index::{Inserted, ManifestPointer, NewInstance};
 use kluis_keys::KeyId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{ArchiveError, Inner};
 
@@ -48,10 +51,10 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Starts the task. It ends when the last `Acceptor` is dropped.
-    pub(crate) fn start(inner: Arc<Inner>) -> Self {
+    pub(crate) fn start(inner: Arc<Inner>) -> (Self, JoinHandle<()>) {
         let (queue, requests) = mpsc::channel(QUEUE);
-        tokio::spawn(run(requests, inner));
-        Self { queue }
+        let task = tokio::spawn(run(requests, inner));
+        (Self { queue }, task)
     }
 
     /// Waits until the object is in the index and its leaf in the ledger.

@@ -137,6 +137,13 @@ impl Archive {
         }
     }
 
+    /// Whether the policy would allow an act that names no study: so that a page does not offer what it would refuse. It
+    /// permits nothing.
+    #[must_use]
+    pub fn would_allow(principal: &Principal, operation: &Operation) -> bool {
+        matches!(decide(principal, operation, &Facts::default()), Decision::Allowed(_))
+    }
+
     /// Records that someone came without proof. Counted per door and address, so that a flood makes few entries.
     ///
     /// # Errors

@@ -62,15 +62,12 @@ impl Janitor {
         for task in self.tasks {
             let _ = task.await;
         }
-        let inner = &self.archive.inner;
-        inner.trail.flush(true)?;
-        inner.take_watermark().await?;
-        inner.checkpoint().await
+        self.archive.settle().await
     }
 }
 
 impl Archive {
-    /// Closes the tallies, takes a watermark and signs checkpoints: for commands that run without a node.
+    /// Closes the tallies, takes a watermark and signs checkpoints.
     ///
     /// # Errors
     /// [`ArchiveError`] where that could not be written.

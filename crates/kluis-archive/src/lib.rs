@@ -22,7 +22,10 @@ mod store;
 mod trail;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, Registrar};
@@ -31,7 +34,7 @@ use kluis_index::Index;
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
 use kluis_ledger::Log;
 use kluis_vault::Vault;
-use tokio::sync::RwLock;
+use tokio::{sync::RwLock, task::JoinHandle};
 
 pub use clock::{Clock, SystemClock};
 pub use error::ArchiveError;
@@ -48,6 +51,9 @@ pub use verify::{Finding, VerifyReport};
 
 /// Purpose under which the key ring makes the opaque id of a study's key from its Study Instance UID.
 pub(crate) const STUDY_KEY: &str = "study/1";
+
+/// How long [`Archive::close`] waits for those who still use the archive.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an archive is made of.
 pub struct Parts {
@@ -91,6 +97,8 @@ impl Default for Settings {
 pub struct Archive {
     inner: Arc<Inner>,
     acceptor: accept::Acceptor,
+    /// The task behind the acceptor; whoever closes the archive waits for its end.
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 pub(crate) struct Inner {
@@ -132,8 +140,25 @@ impl Archive {
             ingest: Arc::new(RwLock::new(())),
         });
         let replayed = replay::replay(&inner).await?;
-        let acceptor = accept::Acceptor::start(Arc::clone(&inner));
-        Ok((Self { inner, acceptor }, replayed))
+        let (acceptor, task) = accept::Acceptor::start(Arc::clone(&inner));
+        Ok((Self { inner, acceptor, task: Arc::new(Mutex::new(Some(task))) }, replayed))
+    }
+
+    /// Ends the archive: writes down what is still in memory and lets go of the stores, so that they can be opened again.
+    /// Every other clone must be gone; it waits for [`CLOSE_PATIENCE`] at most.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] where the last state could not be written; the next start makes good for it.
+    pub async fn close(self) -> Result<(), ArchiveError> {
+        let settled = self.settle().await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self);
+        if let Some(task) = task
+            && tokio::time::timeout(CLOSE_PATIENCE, task).await.is_err()
+        {
+            tracing::warn!("the archive is still in use by another part of the program");
+        }
+        settled
     }
 
     /// Proof to principal; the edges use it before they come to the gate.

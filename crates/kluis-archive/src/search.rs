@@ -7,7 +7,7 @@ use kluis_dicom::{
 use kluis_index::{IndexError, Row, SeriesMatch};
 use kluis_keys::KeyId;
 use kluis_policy::RowFilter;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{Archive, ArchiveError, Disclosed, Inner, Outcome, Permit, act::Search};
 
@@ -16,6 +16,9 @@ const SERIES_STEP: u32 = 64;
 
 /// Instances looked at for one search at most.
 const WALKED_MAX: u64 = 200_000;
+
+/// Available Transfer Syntax UID (PS3.18 Table 10.6.3-5).
+const AVAILABLE_TRANSFER_SYNTAX: &str = "00083002";
 
 /// Why a search has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -149,16 +152,21 @@ impl Inner {
 
     async fn instances_of_series(&self, series: &SeriesMatch, rows: &RowFilter) -> Result<Vec<Match>, ArchiveError> {
         let mut own: Vec<(Option<i64>, Uid, Map<String, Value>)> = Vec::new();
+        let syntax = |uid: &Uid| json!({ "vr": "UI", "Value": [uid.as_str()] });
         if let Some(pointer) = &series.manifest {
             let manifest = self.manifests.read(self, KeyId(series.key_id), pointer).await?;
             for entry in &manifest.entries {
-                let attributes = serde_json::from_str(&entry.attributes).map_err(|_| ArchiveError::Record)?;
+                let mut attributes: Map<String, Value> =
+                    serde_json::from_str(&entry.attributes).map_err(|_| ArchiveError::Record)?;
+                attributes.insert(AVAILABLE_TRANSFER_SYNTAX.to_owned(), syntax(&entry.transfer_syntax));
                 own.push((entry.number, entry.sop_instance.clone(), attributes));
             }
         }
         if series.hot_count > 0 {
             for row in self.index.instances(&series.study, Some(&series.series), None, rows).await? {
-                own.push((row.number, row.ids.sop_instance, row.attributes));
+                let mut attributes = row.attributes;
+                attributes.insert(AVAILABLE_TRANSFER_SYNTAX.to_owned(), syntax(&row.transfer_syntax));
+                own.push((row.number, row.ids.sop_instance, attributes));
             }
         }
         own.sort_by_key(|(number, ..)| number.unwrap_or(i64::MAX));

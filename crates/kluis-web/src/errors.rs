@@ -8,7 +8,6 @@ use kluis_dicomweb::{
     status::{ReportForm, StatusReport},
     stow::reason,
 };
-use kluis_policy::Operation;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -195,12 +194,6 @@ fn refusal_reason(refusal: &Refusal) -> (u16, StatusCode) {
         Refusal::NotDicom | Refusal::NoElements => (reason::CANNOT_UNDERSTAND, StatusCode::BAD_REQUEST),
         _ => (reason::CANNOT_UNDERSTAND, StatusCode::CONFLICT),
     }
-}
-
-/// The refusal of an act by the role, known before anything of the body was read.
-pub(crate) fn is_included(principal: &kluis_policy::Principal, operation: &Operation) -> bool {
-    let decision = kluis_policy::decide(principal, operation, &kluis_policy::Facts::default());
-    matches!(decision, kluis_policy::Decision::Allowed(_))
 }
 
 /// The error with its causes in one line; none of them carries patient data.

@@ -13,8 +13,8 @@ use crate::{
 
 /// `/enrol/{code}`: one use, then a session.
 ///
-/// The answer is a page that leads on, not a redirect: a `SameSite=Strict` cookie would not travel with a redirect when
-/// the link was followed from another site (a mail in a web mailer).
+/// Where the link was typed or opened by another program the answer is a redirect. Where it was followed from another site
+/// (a mail in a web mailer) it is a page that leads on: a `SameSite=Strict` cookie would not travel with that redirect.
 pub(crate) async fn enrol(call: Call) -> Result<Response<Body>, WebError> {
     // what only looks at links, or fetches them ahead, must not use them up
     let purpose = text_header(&call.parts.headers, http::HeaderName::from_static("sec-purpose")).unwrap_or_default();
@@ -44,7 +44,11 @@ pub(crate) async fn enrol(call: Call) -> Result<Response<Body>, WebError> {
         next_label: "Go to the studies",
         is_refresh: true,
     };
-    let mut response = console::page(StatusCode::OK, &shown)?;
+    let site = text_header(&call.parts.headers, http::HeaderName::from_static("sec-fetch-site")).unwrap_or_default();
+    let mut response = match site {
+        "none" | "same-origin" => redirect("/"),
+        _ => console::page(StatusCode::OK, &shown)?,
+    };
     let cookie = format!("{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict", session.cookie.as_str());
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| WebError::Unavailable(None))?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);

@@ -32,11 +32,14 @@ pub(crate) struct HttpsConfig {
     pub(crate) address: SocketAddr,
     /// Names and addresses under which browsers reach the node, beside localhost.
     pub(crate) hostnames: Vec<String>,
+    /// `https://host[:port]` under which clients reach the node, where that is not what they write into the Host header:
+    /// behind a proxy or a port mapping. Stands in Retrieve URLs.
+    pub(crate) public_origin: Option<String>,
 }
 
 impl Default for HttpsConfig {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], 8443)), hostnames: Vec::new() }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], 8443)), hostnames: Vec::new(), public_origin: None }
     }
 }
 

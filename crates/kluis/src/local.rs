@@ -8,6 +8,7 @@ use kluis_web::{App, Settings, router};
 
 use crate::{
     client::Client,
+    config::Config,
     data_dir::DataDir,
     node::{self, Node},
 };
@@ -23,13 +24,13 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Local> {
     let Some(node) = node::open(dir).await? else {
         bail!("another process has {} open; is a command still running?", dir.path().display());
     };
-    let app = App::new(node.archive.clone(), None, settings());
+    let app = App::new(node.archive.clone(), None, settings(&node.config));
     Ok(Local { router: router(app, Door::Control), node })
 }
 
 /// Settings of the web edge.
-pub(crate) fn settings() -> Settings {
-    Settings { public_origin: None, version: env!("CARGO_PKG_VERSION") }
+pub(crate) fn settings(config: &Config) -> Settings {
+    Settings { public_origin: config.https.public_origin.clone(), version: env!("CARGO_PKG_VERSION") }
 }
 
 impl Local {
@@ -45,7 +46,8 @@ impl Local {
 
     /// Writes down what is still in memory, so that the next start has nothing to replay.
     pub(crate) async fn close(self) -> Result<()> {
-        self.node.archive.settle().await?;
-        Ok(())
+        let Self { router, node } = self;
+        drop(router);
+        node.close().await
     }
 }

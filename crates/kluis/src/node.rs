@@ -30,6 +30,13 @@ pub(crate) struct Node {
     _lock: File,
 }
 
+impl Node {
+    /// Writes down what is still in memory and lets go of the stores. No other user of the archive may be left.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.archive.close().await.context("the last state could not be written; the next start makes good for it")
+    }
+}
+
 /// Opens the stores, or says `None` where another process has them open.
 pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     dir.require_initialised()?;

@@ -21,6 +21,8 @@ pub(super) fn instance(phantom: &Phantom) -> DataSetBuilder {
         series_description: "Bones and vessels, from the front",
         study: "torso picture study",
         study_description: "Colour picture of the chest",
+        accession: "A2604418",
+        modality: "OT",
         ..ct::words(phantom)
     };
     let set = modules::instance(phantom, &words, 1)

@@ -8,9 +8,10 @@ pub(crate) mod upload;
 use askama::Template;
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
+use kluis_archive::Archive;
 use kluis_policy::{Level, Operation, Principal};
 
-use crate::errors::{WebError, is_included};
+use crate::errors::WebError;
 
 /// What the frame of a page shows to who looks at it.
 pub(crate) struct Frame {
@@ -32,8 +33,8 @@ impl Frame {
         Self {
             name,
             role: principal.role().map_or("", kluis_policy::Role::as_str),
-            may_search: is_included(principal, &Operation::Search { level: Level::Study }),
-            may_store: is_included(principal, &Operation::Store { study: None }),
+            may_search: Archive::would_allow(principal, &Operation::Search { level: Level::Study }),
+            may_store: Archive::would_allow(principal, &Operation::Store { study: None }),
             version,
         }
     }

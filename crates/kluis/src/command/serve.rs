@@ -63,7 +63,7 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     let (https_tls, dicom_tls) = (https_config(&certificate)?, dimse_config(&certificate, &node.authority)?);
     let called: AeTitle = node.config.dicom_tls.ae_title.parse().context("kluis.toml: [dicom_tls] ae_title")?;
     let viewer = args.viewer.as_deref().map(Viewer::open).transpose().context("cannot open the viewer")?;
-    let app = App::new(node.archive.clone(), viewer, local::settings());
+    let app = App::new(node.archive.clone(), viewer, local::settings(&node.config));
     let edge = Edge::new(node.archive.clone(), Arc::clone(&node.authenticator));
 
     let (stop, stopping) = watch::channel(false);
@@ -102,7 +102,7 @@ impl Running {
         }
         let _ = fs::remove_file(self.dir.control_socket());
         self.janitor.stop().await.context("the last state could not be written; the next start makes good for it")?;
-        drop(self.node);
+        self.node.close().await?;
         tracing::info!("stopped");
         Ok(())
     }

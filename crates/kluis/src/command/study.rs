@@ -10,7 +10,7 @@ use crate::{cli::StudyCommand, client::Client, command::Output};
 pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output) -> Result<()> {
     match command {
         StudyCommand::List { limit } => {
-            let path = format!("/dicom-web/studies?limit={limit}");
+            let path = format!("/dicom-web/studies?limit={limit}&includefield=00081030");
             let studies = list(client.json(Method::GET, &path, None).await?);
             let document = Value::Array(studies.iter().map(study).collect());
             output.print(&document, || {
@@ -30,10 +30,21 @@ pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output
             });
         }
         StudyCommand::Show { uid } => {
-            let studies =
-                list(client.json(Method::GET, &format!("/dicom-web/studies?StudyInstanceUID={uid}"), None).await?);
+            let studies = list(
+                client
+                    .json(
+                        Method::GET,
+                        &format!("/dicom-web/studies?StudyInstanceUID={uid}&includefield=00081030"),
+                        None,
+                    )
+                    .await?,
+            );
             let Some(found) = studies.first() else { bail!("there is no study {uid}") };
-            let series = list(client.json(Method::GET, &format!("/dicom-web/studies/{uid}/series"), None).await?);
+            let series = list(
+                client
+                    .json(Method::GET, &format!("/dicom-web/studies/{uid}/series?includefield=0008103E"), None)
+                    .await?,
+            );
             let mut document = study(found);
             if let Some(fields) = document.as_object_mut() {
                 fields.insert("series".to_owned(), series.iter().map(one_series).collect());

@@ -203,6 +203,7 @@ async fn a_message_slower_than_the_least_rate_is_aborted() {
             pdu = peer.receive() => break pdu,
             () = tokio::time::sleep(Duration::from_secs(1)) => {
                 seconds += 1;
+                assert!(seconds <= 60, "still served after a minute");
                 peer.send(&data(&[(3, false, false, &[0; 100])])).await;
             }
         }
@@ -350,6 +351,8 @@ async fn a32_an_abort_or_a_release_at_any_point_ends_the_association() {
             peer.send_pdu(last).await;
             if *last == Pdu::ReleaseRq {
                 assert_eq!(peer.receive().await, Some(Pdu::ReleaseRp));
+                // let go before the peer closes, not after
+                assert_eq!(*memory.dropped.lock().unwrap(), u32::from(sent > 0));
                 assert_eq!(ending(peer, served).await, How::Released);
             } else {
                 assert_eq!(peer.receive().await, None);

@@ -147,7 +147,8 @@ mod tests {
         }
         let mut ended = Vec::new();
         for _ in 0..2 {
-            ended.push(tasks.join_next().await.unwrap().unwrap_err().id());
+            let next = tokio::time::timeout(std::time::Duration::from_secs(10), tasks.join_next());
+            ended.push(next.await.expect("nobody was sent away").unwrap().unwrap_err().id());
         }
         ended.sort_by_key(|id| ids.iter().position(|other| other == id));
         assert_eq!(ended, [ids[1], ids[2]], "the two oldest of the flood, not the quiet one that is older still");

@@ -177,7 +177,7 @@ pub struct StoreStream {
 impl Archive {
     /// Begins to take in one object.
     pub fn begin_store(&self, permit: Permit<Store>, incoming: Incoming) -> StoreStream {
-        let (gate, failure) = match Gate::new(incoming.source.clone(), self.inner.settings.limits.clone()) {
+        let (gate, failure) = match Gate::new(incoming.source.clone(), self.inner.settings.limits) {
             Ok(gate) => (Some(gate), None),
             Err(refusal) => (None, Some(refusal.into())),
         };

@@ -1,4 +1,11 @@
 //! The archive on its real stores: SQLite, packs on disk, logs on disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     path::Path,

@@ -1,4 +1,11 @@
 //! The whole server through its public doors. One binary, so that it links once; the tree mirrors the doors.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod attacks;
 mod commands;

@@ -101,3 +101,55 @@ fn nonce(domain: u8, number: u64, is_final: bool) -> Nonce {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     Nonce::assume_unique_for_key([domain, 0, 0, a, b, c, d, e, f, g, h, u8::from(is_final)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A nonce used twice gives the key stream away: the same bytes sealed in any two places look different.
+    #[test]
+    fn no_two_places_share_a_nonce() {
+        let sealing = Sealing::new(ObjectId([1; 16]), RecordKind::Instance, &ObjectKey::random()).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        for number in [0, 1, 2, 255, 256, 65_535, 65_536, 1 << 32, 1 << 48, u64::MAX] {
+            for is_final in [false, true] {
+                for domain in [CHUNKS, METADATA] {
+                    let mut sealed = vec![0; 32];
+                    sealing.seal(domain, number, is_final, &mut sealed, 0).unwrap();
+                    assert!(seen.insert(sealed[..32].to_vec()), "{domain} {number} {is_final}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn chunk_opens_only_in_its_place() {
+        let (id, kind, key) = (ObjectId([1; 16]), RecordKind::Instance, ObjectKey::random());
+        let sealing = Sealing::new(id, kind, &key).unwrap();
+        let mut sealed = b"chunk".to_vec();
+        sealing.seal_chunk(3, false, &mut sealed, 0).unwrap();
+        let mut plain = [0; 5];
+        sealing.open_chunk(3, false, &sealed, &mut plain).unwrap();
+        assert_eq!(&plain, b"chunk");
+        assert!(sealing.open_chunk(4, false, &sealed, &mut plain).is_none(), "another number");
+        assert!(sealing.open_chunk(3, true, &sealed, &mut plain).is_none(), "as the last one");
+        assert!(sealing.open_chunk(3, false, &sealed[..15], &mut plain).is_none(), "shorter than a tag");
+        assert!(sealing.open_chunk(3, false, &sealed, &mut plain[..4]).is_none(), "another length");
+        assert!(sealing.open_metadata(sealed.clone()).is_none(), "as metadata");
+        for (id, kind) in [(ObjectId([2; 16]), kind), (id, RecordKind::Manifest)] {
+            let other = Sealing::new(id, kind, &key).unwrap();
+            assert!(other.open_chunk(3, false, &sealed, &mut plain).is_none(), "{id} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn metadata_longer_than_it_may_be_is_not_unpacked() {
+        let sealing = Sealing::new(ObjectId([1; 16]), RecordKind::Instance, &ObjectKey::random()).unwrap();
+        let bomb = zstd::bulk::compress(&vec![0; METADATA_BYTES + 1], ZSTD_LEVEL).unwrap();
+        for said in [METADATA_BYTES + 1, METADATA_BYTES, 5, usize::MAX] {
+            let mut sealed = [&(said as u64).to_le_bytes(), bomb.as_slice()].concat();
+            sealing.seal(METADATA, 0, true, &mut sealed, 0).unwrap();
+            assert!(sealing.open_metadata(sealed).is_none(), "says {said}");
+        }
+    }
+}

@@ -8,11 +8,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use crate::{PackFile, Storage};
 
 const PAGE: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A file operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,21 +117,20 @@ impl SimulatedDisk {
         self.disk.state().count(call)
     }
 
-    /// Holds all calls of a kind until [`release`](Self::release).
-    pub fn hold(&self, call: Call) {
+    /// Holds all calls of a kind until what it returns is dropped.
+    #[must_use]
+    pub fn hold(&self, call: Call) -> Held {
         self.disk.state().held.insert(call);
+        Held { disk: self.clone(), call }
     }
 
-    /// Lets held calls go on.
-    pub fn release(&self, call: Call) {
-        self.disk.state().held.remove(&call);
-        self.disk.changed.notify_all();
-    }
-
-    /// Blocks until a call was begun so often, also when it is held.
-    pub fn wait_for(&self, call: Call, count: u64) {
-        let state = self.disk.state();
-        drop(self.disk.changed.wait_while(state, |state| state.count(call) < count));
+    /// Blocks until a call was begun so often, also when it is held. False where it was not within 20 seconds.
+    #[must_use]
+    pub fn wait_for(&self, call: Call, count: u64) -> bool {
+        let waited =
+            self.disk.changed.wait_timeout_while(self.disk.state(), PATIENCE, |state| state.count(call) < count);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.count(call) >= count
     }
 
     /// The names of all files.
@@ -202,6 +203,20 @@ impl SimulatedDisk {
             }
             fault => Ok((state, fault)),
         }
+    }
+}
+
+/// Calls that are held: dropping it lets them go on.
+#[derive(Debug)]
+pub struct Held {
+    disk: SimulatedDisk,
+    call: Call,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.disk.disk.state().held.remove(&self.call);
+        self.disk.disk.changed.notify_all();
     }
 }
 

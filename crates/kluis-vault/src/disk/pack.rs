@@ -79,7 +79,7 @@ pub(super) fn has_whole_body(file: &dyn PackFile, location: Location) -> io::Res
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Record(Location, RecordHeader),
-    /// Bytes that are no record, up to the next whole record or the end.
+    /// Bytes that are no record, up to the next record or the end.
     Gap {
         from: u64,
         to: u64,
@@ -92,7 +92,7 @@ pub(super) struct Walk<'a> {
     pub(super) pack: u64,
     pub(super) at: u64,
     pub(super) end: u64,
-    /// Whether every record's checksum is verified, not only those behind a gap.
+    /// Whether a record counts only when its checksum holds, not for its header alone.
     pub(super) is_thorough: bool,
 }
 
@@ -103,29 +103,24 @@ impl Walk<'_> {
         if self.at >= self.end {
             return Ok(None);
         }
-        if let Some(step) = self.record(self.at, self.is_thorough)? {
-            return Ok(Some(step));
+        if let Some(header) = self.header(self.at)? {
+            let location = header.location(self.pack, self.at);
+            self.at = location.end().offset;
+            return Ok(Some(Step::Record(location, header)));
         }
         let from = self.at;
         let mut to = (from / ALIGNMENT).saturating_add(1).saturating_mul(ALIGNMENT);
-        // A header may look right by itself after a torn write: behind a gap the whole record must be.
-        while to < self.end && self.header(to, true)?.is_none() {
+        // A header names its place, so that nothing else passes for one.
+        while to < self.end && self.header(to)?.is_none() {
             to = to.saturating_add(ALIGNMENT);
         }
         self.at = to.min(self.end);
         Ok(Some(Step::Gap { from, to: self.at }))
     }
 
-    fn record(&mut self, at: u64, is_thorough: bool) -> io::Result<Option<Step>> {
-        let Some(header) = self.header(at, is_thorough)? else { return Ok(None) };
-        let location = header.location(self.pack, at);
-        self.at = location.end().offset;
-        Ok(Some(Step::Record(location, header)))
-    }
-
-    fn header(&self, at: u64, is_thorough: bool) -> io::Result<Option<RecordHeader>> {
+    fn header(&self, at: u64) -> io::Result<Option<RecordHeader>> {
         match header_at(self.file, self.pack, at, self.end)? {
-            Some(header) if is_thorough && !has_whole_body(self.file, header.location(self.pack, at))? => Ok(None),
+            Some(header) if self.is_thorough && !has_whole_body(self.file, header.location(self.pack, at))? => Ok(None),
             found => Ok(found),
         }
     }

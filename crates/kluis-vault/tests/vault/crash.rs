@@ -163,7 +163,7 @@ async fn store_until_crash(disk: &SimulatedDisk, key: &Arc<StudyKey>, seed: u64)
         .collect();
     let crashing = disk.clone();
     let crash = tokio::task::spawn_blocking(move || {
-        crashing.wait_for(call, crash_at);
+        assert!(crashing.wait_for(call, crash_at));
         crashing.crash(seed);
     });
     let mut acknowledged = Vec::new();

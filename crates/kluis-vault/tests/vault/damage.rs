@@ -185,4 +185,8 @@ async fn scan_goes_on_behind_damage() {
         assert_eq!(found.into_iter().map(|(location, _)| location).collect::<Vec<_>>(), left);
         disk.tamper(&pack_name(one), |bytes| bytes[damaged.offset as usize + 20] ^= 1);
     }
+    // One with a damaged body is listed, so that it can be named.
+    disk.tamper(&pack_name(one), |bytes| bytes[two.offset as usize + 300] ^= 1);
+    assert_eq!(vault.scan(Position::START, 9).await.unwrap().len(), 3);
+    assert!(matches!(vault.check(two).await, Err(VaultError::Damaged { part: RecordPart::Checksum, .. })));
 }

@@ -86,23 +86,44 @@ async fn concurrent_commits_share_a_sync() {
         let (vault, key) = (Arc::clone(&vault), Arc::clone(&key));
         tokio::spawn(async move { store(&*vault, &key, &bytes(20_000, seed)).await.unwrap() })
     };
-    disk.hold(Call::Sync);
+    let held = disk.hold(Call::Sync);
     let first = spawn(0);
     let waiting = disk.clone();
-    tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 1)).await.unwrap();
+    assert!(tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 1)).await.unwrap());
     // While the first sync is held, seven more arrive. On this one thread, every task reaches its queue in a few turns.
     let others: Vec<_> = (1..8).map(spawn).collect();
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
     assert!(!first.is_finished() && others.iter().all(|task| !task.is_finished()), "nobody is told before the sync");
-    disk.release(Call::Sync);
+    drop(held);
     first.await.unwrap();
     for task in others {
         task.await.unwrap();
     }
     assert_eq!(disk.calls(Call::Sync), 2);
+    assert_eq!(disk.calls(Call::SyncDirectory), 1, "a pack is named once");
     assert_eq!(vault.stats().objects, 8);
+}
+
+#[tokio::test]
+async fn record_is_not_seen_before_its_sync() {
+    let key = study_key().await;
+    let disk = SimulatedDisk::new();
+    let vault = simulated(&disk, Settings::default());
+    let first = store(&*vault, &key, &bytes(1_000, 0)).await.unwrap();
+    let held = disk.hold(Call::Sync);
+    let (writing, writing_key) = (Arc::clone(&vault), Arc::clone(&key));
+    let second = tokio::spawn(async move { store(&*writing, &writing_key, &bytes(1_000, 1)).await.unwrap() });
+    let waiting = disk.clone();
+    assert!(tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 2)).await.unwrap());
+    assert!(disk.bytes("0000000000000001.pack").len() as u64 > first.end().offset, "it is written");
+    assert_eq!(vault.scan(Position::START, 9).await.unwrap().len(), 1);
+    assert_eq!(vault.position().await.unwrap(), first.end());
+    drop(held);
+    let second = second.await.unwrap();
+    assert_eq!(vault.scan(first.end(), 9).await.unwrap()[0].0, second);
+    assert_eq!(vault.position().await.unwrap(), second.end());
 }
 
 #[tokio::test]
@@ -231,20 +252,20 @@ async fn one_sync_that_fails_refuses_all_who_wait_for_it() {
     let key = study_key().await;
     let disk = SimulatedDisk::new();
     let vault = simulated(&disk, Settings::default());
-    disk.hold(Call::Sync);
+    let held = disk.hold(Call::Sync);
     let spawn = |seed: u8| {
         let (vault, key) = (Arc::clone(&vault), Arc::clone(&key));
         tokio::spawn(async move { store(&*vault, &key, &bytes(2_000, seed)).await })
     };
     let first = spawn(0);
     let waiting = disk.clone();
-    tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 1)).await.unwrap();
+    assert!(tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 1)).await.unwrap());
     let others: Vec<_> = (1..4).map(spawn).collect();
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
     disk.fail(Call::Sync, 0, Fault::Error(ErrorKind::Other));
-    disk.release(Call::Sync);
+    drop(held);
     first.await.unwrap().unwrap();
     for task in others {
         assert!(matches!(task.await.unwrap(), Err(VaultError::Io { operation: "sync", .. })));

@@ -3,13 +3,14 @@
     dimse.py --port PORT --ca CA [--cert CERT --key KEY] [--calling AE] [--called KLUIS] [--files LIST]
 
 Data sets go as they stand in the files. Prints {"associated": bool, "echo": status, "stored": n, "failed": [{path, status}],
-"refused": [{sop_class, transfer_syntax}], "error": text}; exit code 0 when C-ECHO and every C-STORE succeeded.
+"refused": [{sop_class, transfer_syntax}], "slowest_s": seconds of the slowest C-STORE, "error": text}; exit code 0 when C-ECHO and every C-STORE succeeded.
 """
 
 import argparse
 import json
 import ssl
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main():
     parser.add_argument("--files")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    answer = {"associated": False, "echo": None, "stored": 0, "failed": [], "refused": [], "error": None}
+    answer = {"associated": False, "echo": None, "stored": 0, "failed": [], "refused": [], "slowest_s": 0, "error": None}
     listed = json.loads(Path(arguments.files).read_text()) if arguments.files else []
     files = listed["files"] if isinstance(listed, dict) else listed
     try:
@@ -73,7 +74,9 @@ def associate(arguments, contexts, answer):
             answer["refused"].append({"sop_class": sop_class, "transfer_syntax": transfer_syntax})
             continue
         for file in files:
+            start = time.monotonic()
             status = status_of(link.send_c_store(file["path"]))
+            answer["slowest_s"] = max(answer["slowest_s"], time.monotonic() - start)
             if status == 0:
                 answer["stored"] += 1
             else:

@@ -3,10 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use kluis_testkit::{SmallInstance, hostile};
+use kluis_testkit::{SmallInstance, hostile, instance::CT_IMAGE, part10};
 use reqwest::StatusCode;
 
-use crate::support::{Server, dicomweb::stow};
+use crate::support::{
+    Server,
+    dicomweb::{find, stow},
+    dimse::{Listed, send},
+};
 
 /// Beyond the size of the object.
 const MEMORY_ALLOWED: u64 = 64 << 20;
@@ -66,7 +70,8 @@ async fn import_reports_each_by_name_and_goes_on() -> Result<()> {
         let sentence = failure["error"].as_str().unwrap_or_default();
         assert!(sentence.len() > 10, "no sentence for {failure}");
     }
-    assert!(peak(&server)?.saturating_sub(before) < 4 * (biggest + MEMORY_ALLOWED));
+    // four files are on their way at once
+    assert!(peak(&server)?.saturating_sub(before) < 4 * biggest + MEMORY_ALLOWED);
     still_serves(&server, &http, &token).await
 }
 
@@ -83,6 +88,66 @@ async fn what_devices_write_wrong_is_repaired_without_touching_a_byte() -> Resul
         assert!(crate::support::dicomweb::data_set(&files[0]) == data_set, "{}", input.name);
     }
     Ok(())
+}
+
+/// The same inputs as data sets over C-STORE: a failure status for each, and the association goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn b12_c_store_refuses_each_and_the_association_goes_on() -> Result<()> {
+    let server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let device = server.device("SENDER", "store")?;
+    let folder = server.beside().join("hostile");
+    std::fs::create_dir_all(&folder)?;
+    let mut files = Vec::new();
+    let mut biggest = 0;
+    for (number, input) in hostile::refused().iter().enumerate() {
+        let transfer_syntax = transfer_syntax_of(&input.bytes);
+        // a syntax that nobody knows is not negotiated, and nothing at all cannot be sent
+        if transfer_syntax.ends_with(".999") || input.bytes.is_empty() {
+            continue;
+        }
+        let path = folder.join(format!("{number:03}-{}.dcm", input.name));
+        let data_set = data_set_of(&input.bytes);
+        biggest = biggest.max(data_set.len() as u64);
+        std::fs::write(&path, part10::file_around(data_set, CT_IMAGE, "1.2.3.4", &transfer_syntax))?;
+        files.push(Listed { path: &path, sop_class: CT_IMAGE, transfer_syntax: &transfer_syntax }.to_json());
+    }
+    let list = server.beside().join("hostile.json");
+    std::fs::write(&list, serde_json::to_vec(&files)?)?;
+    let before = peak(&server)?;
+    let answer = send("dimse.py", &server, "SENDER", Some((&device, "SENDER")), &list)?.answer;
+    assert!(answer["error"].is_null() && answer["refused"] == serde_json::json!([]), "{answer}");
+    assert_eq!(answer["stored"], 0, "{answer}");
+    let failed = answer["failed"].as_array().context("failed")?;
+    assert_eq!(failed.len(), files.len(), "{answer}");
+    for failure in failed {
+        let status = failure["status"].as_u64().unwrap_or_default();
+        // A7xx: beyond a limit; A9xx: not what it says; Cxxx: not understood (PS3.4 B.2.3)
+        assert!(matches!(status >> 8, 0xA7 | 0xA9) || status >> 12 == 0xC, "{failure}");
+    }
+    assert!(answer["slowest_s"].as_f64().context("slowest")? < TIME_ALLOWED.as_secs_f64(), "{answer}");
+    assert!(peak(&server)?.saturating_sub(before) < biggest + MEMORY_ALLOWED);
+    still_serves(&server, &http, &token).await
+}
+
+/// (0002,0010) as it stands in the file; explicit little endian where there is none.
+fn transfer_syntax_of(file: &[u8]) -> String {
+    let head = &file[..file.len().min(1_000)];
+    let found = find(head, b"\x02\x00\x10\x00UI").and_then(|at| {
+        let length = usize::from(u16::from_le_bytes([*head.get(at + 6)?, *head.get(at + 7)?]));
+        std::str::from_utf8(head.get(at + 8..at + 8 + length)?).ok()
+    });
+    let text = found.map_or("", |text| text.trim_end_matches('\0'));
+    if text.is_empty() { part10::EXPLICIT_VR_LITTLE_ENDIAN.to_owned() } else { text.to_owned() }
+}
+
+/// What stands behind the file meta group; everything where there is none.
+fn data_set_of(file: &[u8]) -> &[u8] {
+    let behind = || {
+        let length = u32::from_le_bytes(file.get(140..144)?.try_into().ok()?) as usize;
+        (file.get(128..132)? == b"DICM").then(|| file.get(144 + length..))?
+    };
+    behind().filter(|data_set| !data_set.is_empty()).unwrap_or(file)
 }
 
 async fn still_serves(server: &Server, http: &reqwest::Client, token: &str) -> Result<()> {

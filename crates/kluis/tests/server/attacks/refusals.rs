@@ -2,13 +2,18 @@
 //!
 //! The tables are those from which the doors are built. A row without a line here fails the test that walks them.
 
-use anyhow::Result;
-use kluis_policy::{Door, Role};
+use anyhow::{Context, Result};
+use kluis_policy::{DeviceRight, Door, Role};
+use kluis_scp::SERVICES;
 use kluis_testkit::SmallInstance;
 use kluis_web::{Access, ROUTES, Route};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 
-use crate::support::{Server, dicomweb::stow};
+use crate::support::{
+    Server,
+    dicomweb::stow,
+    dimse::{Listed, send},
+};
 
 /// What a role gets at a route that needs proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,55 @@ const CONTROL_ONLY: &[&str] = &["manage-devices", "manage-users", "manage-tokens
 
 fn web_routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().filter(|route| route.doors.contains(&Door::Web))
+}
+
+/// One line per service class: the rights that a device needs for it.
+const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[("Verification", &[]), ("Storage", &[DeviceRight::Store])];
+
+#[test]
+fn every_service_has_a_line() {
+    for service in SERVICES {
+        assert!(SERVICE_LINES.iter().any(|(name, _)| *name == service.name), "{} has no line", service.name);
+    }
+}
+
+/// Every SOP class of every service: without a certificate of ours there is no association, and without the right there
+/// is 0124H for each object.
+#[test]
+fn no_sop_class_serves_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    let folder = server.beside().join("classes");
+    std::fs::create_dir_all(&folder)?;
+    let mut files = Vec::new();
+    for service in SERVICES {
+        let (_, rights) = SERVICE_LINES.iter().find(|(name, _)| *name == service.name).context("no line")?;
+        for class in service.sop_classes().filter(|_| !rights.is_empty()) {
+            let mut instance = SmallInstance::new(3, 1, 1, u32::try_from(files.len())?);
+            class.uid.clone_into(&mut instance.sop_class);
+            let path = folder.join(class.uid);
+            std::fs::write(&path, instance.file())?;
+            let transfer_syntax = kluis_testkit::part10::EXPLICIT_VR_LITTLE_ENDIAN;
+            files.push(Listed { path: &path, sop_class: class.uid, transfer_syntax }.to_json());
+        }
+    }
+    assert!(files.len() > 150, "only {} classes", files.len());
+    let list = server.beside().join("classes.json");
+    std::fs::write(&list, serde_json::to_vec(&files)?)?;
+
+    let device = server.device("NOSTORE", "find")?;
+    let foreign = stranger.device("NOSTORE", "store")?;
+    for identity in [None, Some((foreign.as_path(), "NOSTORE"))] {
+        let answer = send("dimse.py", &server, "NOSTORE", identity, &list)?.answer;
+        assert_eq!(answer["associated"], false, "{answer}");
+        assert_eq!(answer["stored"], 0, "{answer}");
+    }
+    let answer = send("dimse.py", &server, "NOSTORE", Some((&device, "NOSTORE")), &list)?.answer;
+    assert_eq!(answer["stored"], 0, "{answer}");
+    let failed = answer["failed"].as_array().context("failed")?;
+    assert_eq!(failed.len(), files.len(), "{answer}");
+    assert!(failed.iter().all(|failure| failure["status"] == 0x0124), "{answer}");
+    assert_eq!(server.command(&["verify"])?["objects"], 0);
+    Ok(())
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! One set of real files over each door, and back by WADO-RS: every valid image that the packages pydicom and pydicom-data
 //! bring. Files that share a SOP Instance UID go to archives of their own ("rounds").
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::support::{Server, tools::python};
+use crate::support::{Server, dimse::send, tools::python};
 
 /// Fewer than these, and the packages were not found or have changed.
 const FILES_AT_LEAST: usize = 150;
@@ -50,39 +50,9 @@ fn text(path: PathBuf) -> Result<String> {
     Ok(path.to_str().context("path")?.to_owned())
 }
 
-fn dimse<'a>(server: &'a Server, device: &str, list: &'a str) -> Result<Vec<String>> {
-    let folder = server.device(device, "store")?;
-    let port = server.dicom_tls.rsplit(':').next().context("port")?;
-    let file = |name: &str| text(folder.join(name));
-    Ok(vec![
-        "--port".to_owned(),
-        port.to_owned(),
-        "--ca".to_owned(),
-        file("ca.pem")?,
-        "--cert".to_owned(),
-        file(&format!("{device}.cert.pem"))?,
-        "--key".to_owned(),
-        file(&format!("{device}.key.pem"))?,
-        "--calling".to_owned(),
-        device.to_owned(),
-        "--files".to_owned(),
-        list.to_owned(),
-    ])
-}
-
-/// The answer of a script also where it ends with 1 because something was refused.
-fn stored_or_said(result: Result<Value>) -> Result<Value> {
-    let error = match result {
-        Ok(answer) => return Ok(answer),
-        Err(error) => format!("{error}"),
-    };
-    let document = error.split_once(": ").map_or("", |(_, document)| document);
-    serde_json::from_str(document.trim()).with_context(|| error.clone())
-}
-
 fn run_dimse(script: &str, server: &Server, device: &str, list: &str) -> Result<Value> {
-    let arguments = dimse(server, device, list)?;
-    python(script, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    let folder = server.device(device, "store")?;
+    Ok(send(script, server, device, Some((&folder, device)), Path::new(list))?.answer)
 }
 
 #[test]
@@ -111,7 +81,7 @@ fn pynetdicom_stores_over_tls_and_every_byte_comes_back() -> Result<()> {
     deliver("bytes", |server, list, files| {
         // pynetdicom takes the UIDs of the command from the file meta group; where they are not those of the data set the
         // object is refused (B03: A900H), and comes by import so that the comparison covers the whole set
-        let answer = stored_or_said(run_dimse("dimse.py", server, "PYNETDICOM", list))?;
+        let answer = run_dimse("dimse.py", server, "PYNETDICOM", list)?;
         let failed = answer["failed"].as_array().context("failed")?;
         ensure!(failed.iter().all(|failure| failure["status"] == 0xA900), "{answer}");
         ensure!(failed.len() <= 1, "{answer}");

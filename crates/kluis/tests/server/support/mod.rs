@@ -1,6 +1,7 @@
 //! A real node in its own process on free ports, and the tools to talk to it.
 
 pub mod dicomweb;
+pub mod dimse;
 pub mod tools;
 
 use std::{

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Root of the checkout.
@@ -27,21 +27,37 @@ pub fn program(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is missing; run `cargo xtask tools`"))
 }
 
-/// Runs a Python script of `tests/foreign` in the prepared environment; its last line of output is one JSON document.
+/// What a script answered, and whether it found all well.
+#[derive(Debug)]
+pub struct ForeignRun {
+    pub answer: Value,
+    pub is_well: bool,
+}
+
+/// Runs a Python script of `tests/foreign` that must find all well; the JSON document of its last line.
 pub fn python(script: &str, arguments: &[&str]) -> Result<Value> {
+    let run = python_run(script, arguments)?;
+    ensure!(run.is_well, "{script}: {}", run.answer);
+    Ok(run.answer)
+}
+
+/// Runs a Python script of `tests/foreign` in the prepared environment.
+pub fn python_run(script: &str, arguments: &[&str]) -> Result<ForeignRun> {
     let python = folder().join("venv/bin/python");
-    if !python.exists() {
-        bail!("{} is missing; run `cargo xtask tools`", python.display());
-    }
+    ensure!(python.exists(), "{} is missing; run `cargo xtask tools`", python.display());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign").join(script);
-    last_json(&run(Command::new(python).arg(script).args(arguments))?)
+    let output = run(Command::new(python).arg(script).args(arguments))?;
+    Ok(ForeignRun { answer: last_json(&output)?, is_well: output.status.success() })
 }
 
 /// Runs a node script of `tests/foreign`; its last line of output is one JSON document.
 pub fn node(script: &str, arguments: &[&str]) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign").join(script);
     let mut command = Command::new(program("node")?);
-    last_json(&run(command.arg(script).args(arguments).env("KLUIS_TOOLS", folder()))?)
+    let output = run(command.arg(script).args(arguments).env("KLUIS_TOOLS", folder()))?;
+    let answer = last_json(&output)?;
+    ensure!(output.status.success(), "{answer}");
+    Ok(answer)
 }
 
 /// Runs a program to its end; the output whatever its exit code.
@@ -57,9 +73,5 @@ pub fn text(output: &Output) -> String {
 fn last_json(output: &Output) -> Result<Value> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let last = stdout.lines().last().unwrap_or_default();
-    let document = serde_json::from_str(last).with_context(|| format!("no JSON: {}", text(output)))?;
-    if !output.status.success() {
-        bail!("exit {:?}: {}", output.status.code(), text(output));
-    }
-    Ok(document)
+    serde_json::from_str(last).with_context(|| format!("no JSON: {}", text(output)))
 }

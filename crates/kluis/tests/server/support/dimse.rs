@@ -1,0 +1,44 @@
+//! Foreign C-STORE senders over TLS.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{
+    Server,
+    tools::{ForeignRun, python_run},
+};
+
+/// What a script reads as `--files`.
+pub struct Listed<'a> {
+    pub path: &'a Path,
+    pub sop_class: &'a str,
+    pub transfer_syntax: &'a str,
+}
+
+impl Listed<'_> {
+    pub fn to_json(&self) -> Value {
+        json!({ "path": self.path, "sop_class": self.sop_class, "transfer_syntax": self.transfer_syntax })
+    }
+}
+
+/// Runs `dimse.py` or `storescu.py` as `calling`, with the files of an enrolled device in `identity`, or with none.
+pub fn send(
+    script: &str,
+    server: &Server,
+    calling: &str,
+    identity: Option<(&Path, &str)>,
+    list: &Path,
+) -> Result<ForeignRun> {
+    let port = server.dicom_tls.rsplit(':').next().context("port")?;
+    let mut arguments: Vec<String> = ["--port", port, "--calling", calling, "--files"].map(str::to_owned).into();
+    arguments.push(list.to_str().context("path")?.to_owned());
+    arguments.extend(["--ca".to_owned(), server.ca().to_str().context("path")?.to_owned()]);
+    if let Some((folder, name)) = identity {
+        for (option, file) in [("--cert", format!("{name}.cert.pem")), ("--key", format!("{name}.key.pem"))] {
+            arguments.extend([option.to_owned(), folder.join(file).to_str().context("path")?.to_owned()]);
+        }
+    }
+    python_run(script, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}

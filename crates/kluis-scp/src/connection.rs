@@ -95,7 +95,8 @@ async fn shake_hands<H: House>(
     match timeout_at(until, shared.tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            tracing::info!(%source, %error, "no TLS");
+            // counted in the trail; a line for each would let anyone fill the log
+            tracing::debug!(%source, %error, "no TLS");
             shared.house.note_unproved(source).await;
             None
         }

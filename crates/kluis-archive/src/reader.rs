@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use futures_util::{Stream, StreamExt, stream};
 use kluis_dicom::{
+    AeTitle,
     file_meta::{self, FileMeta},
     frames::{FrameError, FrameTable},
     implementation,
@@ -59,11 +60,13 @@ impl InstanceReader {
     /// Preamble, `DICM` and a fresh file meta group, to stand in front of [`InstanceReader::data_set`].
     #[must_use]
     pub fn file_meta(&self) -> Vec<u8> {
+        // (0002,0016): the device that sent it; people and programs have no AE title
+        let source = self.record.sender.strip_prefix("device:").and_then(|ae| ae.parse::<AeTitle>().ok());
         file_meta::write(&FileMeta {
             sop_class: &self.record.ids.sop_class,
             sop_instance: &self.record.ids.sop_instance,
             transfer_syntax: &self.record.outline.transfer_syntax,
-            source_ae: None,
+            source_ae: source.as_ref(),
             implementation_class: &implementation::class_uid(),
             implementation_version: implementation::VERSION_NAME,
         })

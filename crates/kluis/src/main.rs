@@ -7,6 +7,7 @@ mod config;
 mod data_dir;
 mod local;
 mod node;
+mod process;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -32,6 +33,7 @@ const FOUND: u8 = 3;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.command);
+    process::restrict();
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::support::{
     Server,
+    dicomweb::{find, retrieve},
     tools::{program, run, text},
 };
 
@@ -70,6 +71,31 @@ fn b18_device_without_the_right_is_refused_and_nothing_is_kept() -> Result<()> {
     let said = text(&output);
     assert!(said.contains("0x124"), "{said}");
     assert_eq!(server.command(&["verify"])?["objects"], 0);
+    Ok(())
+}
+
+/// The file that a retrieve makes names the device that sent the object (0002,0016).
+#[tokio::test(flavor = "multi_thread")]
+async fn b20_file_meta_names_the_sending_device() -> Result<()> {
+    let server = Server::start()?;
+    let folder = server.device("CTSOURCE", "store")?;
+    let instance = kluis_testkit::SmallInstance::new(1, 1, 1, 1);
+    let file = server.beside().join("one.dcm");
+    std::fs::write(&file, instance.file())?;
+    let (host, port) = server.dicom_tls.rsplit_once(':').context("address")?;
+    let output = run(Command::new(program("storescu")?)
+        .args(["-v", "-aet", "CTSOURCE", "-aec", "KLUIS", "+tls"])
+        .arg(folder.join("CTSOURCE.key.pem"))
+        .arg(folder.join("CTSOURCE.cert.pem"))
+        .arg("+cf")
+        .arg(server.ca())
+        .args([host, port])
+        .arg(&file))?;
+    assert!(output.status.success(), "{}", text(&output));
+    let path = format!("/dicom-web/studies/{}", instance.study);
+    let files = retrieve(&server.http()?, &server, &server.token("admin")?, &path).await?;
+    let head = files.first().context("no file")?.get(..400).context("short")?;
+    assert!(find(head, b"\x02\0\x16\0AE\x08\0CTSOURCE").is_some(), "no (0002,0016)");
     Ok(())
 }
 

@@ -224,11 +224,22 @@ impl StoreStream {
         Ok(())
     }
 
-    /// Ends the object and waits until it is durable.
+    /// Gives the object up, as what was sent is wrong: nothing of it is kept, and the audit entry says failed.
+    pub fn give_up(self) {
+        self.permit.finish(Outcome::Failed);
+    }
+
+    /// Ends the object and waits until it is durable. Once begun it is carried through, also where the caller goes away:
+    /// given up between pack and index, an object would stand in the one and not in the other.
     ///
     /// # Errors
     /// [`StoreError`]: then the object is not visible.
-    pub async fn finish(mut self) -> Result<Stored, StoreError> {
+    pub async fn finish(self) -> Result<Stored, StoreError> {
+        let task = tokio::spawn(self.carry_through());
+        task.await.unwrap_or_else(|_| Err(ArchiveError::Stopped.into()))
+    }
+
+    async fn carry_through(mut self) -> Result<Stored, StoreError> {
         let outline = match self.end_of_data_set().await {
             Ok(outline) => outline,
             Err(failure) => {

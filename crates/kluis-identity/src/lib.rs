@@ -5,6 +5,7 @@
 //! that it hands out only the SHA-256 hash is kept, and every failed proof looks the same from outside.
 
 mod authenticator;
+mod backoff;
 pub mod ca;
 mod cache;
 mod certificate;
@@ -18,6 +19,7 @@ mod testing;
 pub mod tls;
 
 pub use authenticator::{Authenticator, Cause, NewSession, NotProved};
+pub use backoff::Backoff;
 pub use ca::{CaError, CertificateAuthority, IssuedCertificate};
 pub use directory::{Directory, DirectoryError};
 pub use record::{Device, EnrolmentCode, SecretHash, Session, Token, User};

@@ -49,3 +49,18 @@ pub const REFERRING_CHARACTERS: usize = 194;
 
 /// The longest HOST:PORT of a device, in bytes.
 pub const ADDRESS_BYTES: usize = 260;
+
+/// Failed proofs of one source that are answered at once.
+pub const FAILURES_FREE: u32 = 5;
+
+/// What the answer to the next one is held back; doubled for each further one.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// What an answer is held back at most.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Failures are forgotten when a source has had none for so long.
+pub const FAILURES_FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// Sources whose failures are remembered.
+pub const FAILING_SOURCES: usize = 4096;

@@ -6,6 +6,7 @@ use kluis_dimse::{
     Admission, AssociationRequest, EchoRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
     driver::{self, Config},
 };
+use kluis_identity::Backoff;
 use rustls::pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
@@ -15,7 +16,6 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    backoff::Backoff,
     places::{Place, Places},
     waiting_room::Guest,
 };
@@ -120,7 +120,7 @@ impl<H: House> Services for Admitted<'_, H> {
         let admission = self.services.admit(request).await;
         if admission == Err(Refusal::Identity) {
             self.shared.house.note_unproved(self.source).await;
-            let held_back = self.shared.backoff.note(self.source, Instant::now());
+            let held_back = self.shared.backoff.note(self.source, Instant::now().into_std());
             tokio::time::sleep(held_back).await;
         }
         let admission = admission?;

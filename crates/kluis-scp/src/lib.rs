@@ -4,7 +4,6 @@
 //! gate of `kluis-archive` admits or refuses. May not contain: SQL, blobs, decisions of policy, key material.
 
 mod acceptor;
-mod backoff;
 mod connection;
 mod device;
 pub mod limits;

@@ -1,4 +1,5 @@
-//! Every limit of this crate; those of messages and of waiting stand in `kluis_dimse::limits`.
+//! Every limit of this crate; those of messages and of waiting stand in `kluis_dimse::limits`, those of failed
+//! identities in `kluis_identity::limits`.
 
 use std::time::Duration;
 
@@ -18,21 +19,6 @@ pub const SENT_AWAY_WHEN_OUT_OF_FILES: usize = 16;
 
 /// How long the listener rests then.
 pub const REST_WHEN_OUT_OF_FILES: Duration = Duration::from_millis(50);
-
-/// Failed identities of one source that are answered at once.
-pub const FAILURES_FREE: u32 = 5;
-
-/// What the answer to the next one is held back; doubled for each further one.
-pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-
-/// What an answer is held back at most.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
-
-/// Failures are forgotten when a source has had none for so long.
-pub const FAILURES_FORGOTTEN: Duration = Duration::from_secs(60);
-
-/// Sources whose failures are remembered.
-pub const FAILING_SOURCES: usize = 4096;
 
 /// For messages under way when the node stops.
 pub const GRACE: Duration = Duration::from_secs(30);

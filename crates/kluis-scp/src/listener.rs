@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use kluis_dicom::AeTitle;
 use kluis_dimse::{driver::Config, limits::Timing, pdu::PduLimits};
+use kluis_identity::Backoff;
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -11,7 +12,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     Edge,
     acceptor::acceptor,
-    backoff::Backoff,
     connection::{self, House, Shared},
     limits,
     places::Places,

@@ -18,7 +18,7 @@ struct MediaRange {
     quality: u16,
 }
 
-/// Nothing acceptable was named; answer 406 (PS3.18 8.7.5, 8.7.8.1).
+/// What is accepted cannot be told; answer 406 (PS3.18 8.7.5, 8.7.8.1), or 400 where it contradicts itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
@@ -31,6 +31,9 @@ pub enum AcceptError {
     /// The header or parameter is longer than [`limits::ACCEPT_BYTES`] or names more than [`limits::ACCEPT_RANGES`].
     #[error("the Accept header or parameter is too long")]
     TooLong,
+    /// DICOM and rendered media types stand side by side: 400 (PS3.18 8.7.5).
+    #[error("the Accept header or parameter names both DICOM and rendered media types")]
+    Mixed,
 }
 
 /// One representation that can be served. A list of these is in the server's order of preference.
@@ -83,7 +86,7 @@ impl Accept {
     /// header must be there all the same. Several header fields are joined with `,` before.
     ///
     /// # Errors
-    /// [`AcceptError`]; all of them are a 406.
+    /// [`AcceptError`]; [`AcceptError::Mixed`] is a 400, all others are a 406.
     pub fn parse(header: Option<&str>, parameter: Option<&str>) -> Result<Self, AcceptError> {
         let header = header.ok_or(AcceptError::Missing)?;
         let text = parameter.unwrap_or(header);
@@ -98,6 +101,10 @@ impl Accept {
         let ranges: Vec<MediaRange> = pieces.into_iter().filter_map(MediaRange::parse).collect();
         if ranges.is_empty() {
             return Err(AcceptError::Unreadable);
+        }
+        let names = |category| ranges.iter().any(|range| range.quality > 0 && range.media.category() == Some(category));
+        if names(Category::Dicom) && names(Category::Rendered) {
+            return Err(AcceptError::Mixed);
         }
         Ok(Self { ranges })
     }
@@ -131,6 +138,30 @@ impl Accept {
             }
         }
         best.1
+    }
+}
+
+/// The two kinds of media types that exclude each other in one request (PS3.18 8.7.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Category {
+    /// PS3.18 8.7.3
+    Dicom,
+    /// PS3.18 8.7.4
+    Rendered,
+}
+
+impl MediaType {
+    /// `None` for wildcards, for types of both kinds (`image/jpeg`, `video/mp4`, and `application/pdf` and `text/xml`,
+    /// which are those of bulk data too) and of neither. Plain text is left out:
+    /// HTTP libraries name it beside whatever else is asked for.
+    fn category(&self) -> Option<Category> {
+        match (self.top.as_str(), self.sub.as_str()) {
+            ("application", "dicom" | "dicom+json" | "dicom+xml" | "octet-stream") | ("multipart", "related") => {
+                Some(Category::Dicom)
+            }
+            ("image", "gif" | "png") | ("text", "html" | "rtf") => Some(Category::Rendered),
+            _ => None,
+        }
     }
 }
 
@@ -292,6 +323,23 @@ mod tests {
         assert_eq!(Accept::parse(None, Some("application/dicom")), Err(AcceptError::Missing));
         let accept = Accept::parse(Some("*/*"), Some("application/dicom")).unwrap();
         assert_eq!(accept.choose(&instance()).unwrap().framing, Framing::Single);
+    }
+
+    #[test]
+    fn f13_dicom_and_rendered_types_exclude_each_other() {
+        for (accept, is_mixed) in [
+            ("application/dicom, image/png", true),
+            ("multipart/related; type=\"application/dicom\", text/html;q=0.1", true),
+            ("application/dicom+json, image/gif", true),
+            ("application/octet-stream, application/pdf", false),
+            ("application/dicom, image/png;q=0", false),
+            ("application/dicom, image/jpeg", false),
+            ("application/dicom+json, application/json, text/plain, */*", false),
+            ("text/html, image/png, */*;q=0.8", false),
+        ] {
+            let is_refused = Accept::parse(Some(accept), None) == Err(AcceptError::Mixed);
+            assert_eq!(is_refused, is_mixed, "{accept}");
+        }
     }
 
     #[test]

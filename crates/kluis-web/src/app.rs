@@ -1,10 +1,12 @@
 //! What all handlers share.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use kluis_archive::Archive;
+use kluis_identity::Backoff;
+use tokio::{sync::Semaphore, time::Instant};
 
-use crate::{metrics::Metrics, viewer::Viewer};
+use crate::{limits, metrics::Metrics, viewer::Viewer};
 
 /// What a site may set.
 #[derive(Debug, Clone, Default)]
@@ -25,13 +27,22 @@ struct Inner {
     viewer: Option<Viewer>,
     settings: Settings,
     metrics: Metrics,
+    backoff: Backoff,
+    held_back: Semaphore,
 }
 
 impl App {
     /// Puts it together. Without a viewer, `/viewer/` says how to get one.
     #[must_use]
     pub fn new(archive: Archive, viewer: Option<Viewer>, settings: Settings) -> Self {
-        Self(Arc::new(Inner { archive, viewer, settings, metrics: Metrics::default() }))
+        Self(Arc::new(Inner {
+            archive,
+            viewer,
+            settings,
+            metrics: Metrics::default(),
+            backoff: Backoff::default(),
+            held_back: Semaphore::new(limits::HELD_BACK),
+        }))
     }
 
     pub(crate) fn archive(&self) -> &Archive {
@@ -44,6 +55,19 @@ impl App {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Counts a proof that was worth nothing, and waits before it is refused: the longer, the more of them came from this
+    /// source. Who shows a good one never waits.
+    pub(crate) async fn hold_back(&self, source: Option<IpAddr>) {
+        let Some(source) = source else { return };
+        let delay = self.0.backoff.note(source, Instant::now().into_std());
+        if delay.is_zero() {
+            return;
+        }
+        // where too many wait already, memory counts for more than their time
+        let Ok(_place) = self.0.held_back.try_acquire() else { return };
+        tokio::time::sleep(delay).await;
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

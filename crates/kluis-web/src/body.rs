@@ -100,18 +100,20 @@ pub(crate) fn answer() -> (AnswerSender, Body) {
 }
 
 impl AnswerSender {
-    /// Sends a piece and waits until there is room for it.
+    /// Sends bytes and waits until there is room for them; in small pieces, so that one who reads slowly, but reads, is
+    /// not given up.
     ///
     /// # Errors
     /// [`AnswerBroken`] where the peer has gone or reads nothing for [`limits::ANSWER_STALL`].
-    pub(crate) async fn send(&self, piece: Bytes) -> Result<(), AnswerBroken> {
-        if piece.is_empty() {
-            return Ok(());
+    pub(crate) async fn send(&self, mut bytes: Bytes) -> Result<(), AnswerBroken> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(limits::ANSWER_PIECE_BYTES));
+            match tokio::time::timeout(limits::ANSWER_STALL, self.0.send(Ok(piece))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(AnswerBroken),
+            }
         }
-        match tokio::time::timeout(limits::ANSWER_STALL, self.0.send(Ok(piece))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(AnswerBroken),
-        }
+        Ok(())
     }
 
     /// Cuts the connection.
@@ -146,6 +148,23 @@ mod tests {
         };
         assert!(matches!(error, WebError::TooSlow));
         assert_eq!(pieces, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_gets_all_and_who_reads_nothing_is_given_up() {
+        let answer = || Bytes::from(vec![7; 1 << 20]);
+        let (sender, body) = super::answer();
+        let sending = tokio::spawn(async move { sender.send(answer()).await });
+        let mut body = BodyReader::new(body);
+        let mut read = 0;
+        while let Some(piece) = body.next().await.unwrap() {
+            read += piece.len();
+            tokio::time::sleep(Duration::from_secs(40)).await;
+        }
+        assert_eq!((read, sending.await.unwrap()), (1 << 20, Ok(())));
+
+        let (sender, _body) = super::answer();
+        assert_eq!(sender.send(answer()).await, Err(AnswerBroken));
     }
 
     #[tokio::test]

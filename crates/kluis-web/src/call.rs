@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, Method, Uri, header, request::Parts};
 use kluis_archive::{Archive, Origin, Permit, act::Act};
 use kluis_dicom::Uid;
-use kluis_dicomweb::accept::{Accept, Framing, Offer};
+use kluis_dicomweb::accept::{Accept, AcceptError, Framing, Offer};
 use kluis_policy::{Door, Principal};
 
 use crate::{App, errors::WebError};
@@ -83,6 +83,17 @@ impl Call {
         self.proved.as_ref().map(|proved| &proved.principal).ok_or(WebError::Unproved)
     }
 
+    /// Looks again whether the proof still holds; at the control door, where there is none, it always does.
+    ///
+    /// # Errors
+    /// As of the first look.
+    pub(crate) async fn prove_again(&self) -> Result<(), WebError> {
+        if self.origin.door == Door::Control {
+            return Ok(());
+        }
+        crate::identity::prove(self.archive(), &self.parts).await.map(drop)
+    }
+
     pub(crate) fn session(&self) -> Option<&str> {
         self.proved.as_ref().and_then(|proved| proved.session.as_deref())
     }
@@ -138,8 +149,10 @@ impl Call {
 
     pub(crate) fn accept(&self) -> Result<Accept, WebError> {
         let header = accept_header(&self.parts.headers);
-        Accept::parse(header.as_deref(), self.parameter("accept").as_deref())
-            .map_err(|error| WebError::NotAcceptable(error.to_string()))
+        Accept::parse(header.as_deref(), self.parameter("accept").as_deref()).map_err(|error| match error {
+            AcceptError::Mixed => WebError::BadRequest(error.to_string()),
+            _ => WebError::NotAcceptable(error.to_string()),
+        })
     }
 
     /// `https://host` as the client knows this node: for Retrieve URLs and bulk data URIs. Empty where it cannot be

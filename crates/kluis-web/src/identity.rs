@@ -35,6 +35,11 @@ pub(crate) async fn prove(archive: &Archive, parts: &Parts) -> Result<Proved, We
     Ok(Proved { principal, session: Some(cookie.to_owned()) })
 }
 
+/// Whether something is shown that is meant as proof: who shows nothing guesses nothing.
+pub(crate) fn shows_proof(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || session_cookies(headers).next().is_some()
+}
+
 /// All failed proofs answer alike; only a directory that cannot be read is another matter.
 pub(crate) fn unproved(error: NotProved) -> WebError {
     match error.cause() {
@@ -50,17 +55,21 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// The one session cookie; two of them are none.
-pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    let mut found = headers
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let mut found = session_cookies(headers);
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value);
-    let first = found.next()?;
-    found.next().is_none().then_some(first)
+        .map(|(_, value)| value)
 }
 
 fn is_from_own_page(parts: &Parts) -> bool {
@@ -106,7 +115,9 @@ mod tests {
             ("kluis=abc", None),
             ("__Host-kluis=abc; __Host-kluis=def", None),
         ] {
-            assert_eq!(session_cookie(&parts(&[("cookie", value)]).headers), cookie, "{value}");
+            let headers = parts(&[("cookie", value)]).headers;
+            assert_eq!(session_cookie(&headers), cookie, "{value}");
+            assert_eq!(shows_proof(&headers), value.contains("__Host-kluis="), "{value}");
         }
     }
 

@@ -44,6 +44,12 @@ pub const ANSWER_STALL: Duration = Duration::from_secs(60);
 /// Pieces of an answer that wait for the peer.
 pub const ANSWER_PIECES: usize = 2;
 
+/// Bytes of an answer that are handed on in one piece; each has [`ANSWER_STALL`], which makes about 1 KiB a second the
+/// slowest rate of reading.
+pub const ANSWER_PIECE_BYTES: usize = 64 * 1024;
+/// Refusals that are held back at one time.
+pub const HELD_BACK: usize = 4096;
+
 /// Objects of one store request that are being made durable at one time.
 pub const STORES_AT_ONCE: usize = 16;
 

@@ -66,7 +66,7 @@ pub async fn serve_tls(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(place) = door.admit(peer.ip()) {
+                if let Some(place) = door.admit(peer.ip().to_canonical()) {
                     tasks.spawn(door.clone().connection(stream, place));
                 }
             }

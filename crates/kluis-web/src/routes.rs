@@ -222,6 +222,7 @@ async fn dispatch(app: App, door: Door, path: &'static str, captures: Captures, 
     let is_http1 = parts.version <= Version::HTTP_11;
     let method = parts.method.clone();
     let accept = accept_header(&parts.headers);
+    let asks_first = parts.headers.contains_key(header::EXPECT);
     let wanted = if method == Method::HEAD { Method::GET } else { method.clone() };
     let row = served(door).find(|(_, route)| route.path == path && route.method == wanted);
     let captures = captures
@@ -232,7 +233,8 @@ async fn dispatch(app: App, door: Door, path: &'static str, captures: Captures, 
         (None, _) => not_this_method(&app, door, path, &parts).await,
     };
     // an HTTP/1 client that is still sending reads no answer: a refusal would look like a broken connection
-    if is_http1 && result.is_err() {
+    // (one that asked first, by Expect, has not begun)
+    if is_http1 && !asks_first && result.is_err() {
         body::drain(body.take()).await;
     }
     let response = result.unwrap_or_else(|error| error.into_response(&method, accept.as_deref()));
@@ -251,16 +253,20 @@ async fn answer(
     let proved = match (route.access, door) {
         (Access::Open, _) => None,
         (Access::Proved, Door::Control) => Some(Proved { principal: Principal::Operator, session: None }),
-        (Access::Proved, _) => Some(prove(&app, door, route, &parts).await?),
+        (Access::Proved, _) => Some(prove(&app, door, route.operation, &parts).await?),
     };
     (route.handler)(Call::new(app, parts, body, door, captures, proved)).await
 }
 
-async fn prove(app: &App, door: Door, route: &'static Route, parts: &Parts) -> Result<Proved, WebError> {
+async fn prove(app: &App, door: Door, operation: fn() -> Option<Operation>, parts: &Parts) -> Result<Proved, WebError> {
     let proved = identity::prove(app.archive(), parts).await;
     if matches!(proved, Err(WebError::Unproved)) {
-        let act = (route.operation)().map_or("none", |operation| operation.name());
-        app.archive().note_unproved(call::origin(parts, door), act).await?;
+        let origin = call::origin(parts, door);
+        if identity::shows_proof(&parts.headers) {
+            app.hold_back(origin.peer).await;
+        }
+        let act = operation().map_or("none", |operation| operation.name());
+        app.archive().note_unproved(origin, act).await?;
     }
     proved
 }
@@ -269,7 +275,7 @@ async fn prove(app: &App, door: Door, route: &'static Route, parts: &Parts) -> R
 async fn not_this_method(app: &App, door: Door, path: &'static str, parts: &Parts) -> Result<Response<Body>, WebError> {
     let rows = || served(door).filter(move |(_, route)| route.path == path);
     if door != Door::Control && rows().all(|(_, route)| route.access == Access::Proved) {
-        identity::prove(app.archive(), parts).await?;
+        prove(app, door, || None, parts).await?;
     }
     let mut methods: Vec<&str> = rows().map(|(_, route)| route.method.as_str()).collect();
     if methods.contains(&"GET") {

@@ -27,6 +27,7 @@ pub(crate) async fn enrol(call: Call) -> Result<Response<Body>, WebError> {
         Ok(session) => session,
         Err(error) => match crate::identity::unproved(error) {
             WebError::Unproved => {
+                call.app.hold_back(call.origin.peer).await;
                 call.archive().note_unproved(call.origin, "enrol").await?;
                 return console::page(StatusCode::UNAUTHORIZED, &used_up(version));
             }

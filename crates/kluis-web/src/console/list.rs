@@ -89,7 +89,12 @@ async fn show(call: Call, fields: Fields, is_search: bool) -> Result<Response<Bo
     // who may not search sees the frame and the way to what the role includes
     if shown.frame.may_search {
         match shown.fields.query() {
-            Ok(query) => fill(&call, &mut shown, &query).await?,
+            Ok(query) => {
+                if let Err(error) = fill(&call, &mut shown, &query).await {
+                    console.finish(Outcome::Failed);
+                    return Err(error);
+                }
+            }
             Err(problem) => shown.problem = problem,
         }
     }

@@ -8,7 +8,7 @@ use kluis_identity::Device;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{json_answer, json_body, time_text};
+use super::{asked, json_answer, json_body, time_text};
 use crate::{call::Call, errors::WebError};
 
 #[derive(Deserialize)]
@@ -23,6 +23,18 @@ struct DeviceBody {
     csr_pem: Option<String>,
 }
 
+impl DeviceBody {
+    fn device(self) -> Result<NewDevice, WebError> {
+        let rights = match &self.rights {
+            Some(text) => {
+                text.parse().map_err(|error: kluis_policy::ParseRightError| WebError::BadRequest(error.to_string()))?
+            }
+            None => kluis_policy::DeviceRights::default(),
+        };
+        Ok(NewDevice { ae: parse_ae(&self.ae)?, rights, address: self.address, csr_pem: self.csr_pem })
+    }
+}
+
 pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageDevices).await?;
     let devices = call.archive().devices(permit).await?;
@@ -33,18 +45,7 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
 
 pub(crate) async fn add(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageDevices).await?;
-    let body: DeviceBody = json_body(&call).await?;
-    let new = NewDevice {
-        ae: parse_ae(&body.ae)?,
-        rights: match &body.rights {
-            Some(text) => {
-                text.parse().map_err(|error: kluis_policy::ParseRightError| WebError::BadRequest(error.to_string()))?
-            }
-            None => kluis_policy::DeviceRights::default(),
-        },
-        address: body.address,
-        csr_pem: body.csr_pem,
-    };
+    let (permit, new) = asked(permit, json_body(&call).await.and_then(DeviceBody::device))?;
     let enrolled = call.archive().add_device(permit, new).await?;
     let mut answer = describe(&enrolled.device);
     if let Value::Object(fields) = &mut answer {
@@ -57,7 +58,8 @@ pub(crate) async fn add(call: Call) -> Result<Response<Body>, WebError> {
 
 pub(crate) async fn show(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageDevices).await?;
-    let device = call.archive().device(permit, &parse_ae(call.capture("ae"))?).await?;
+    let (permit, ae) = asked(permit, parse_ae(call.capture("ae")))?;
+    let device = call.archive().device(permit, &ae).await?;
     let answer = describe(&device);
     device.complete();
     json_answer(StatusCode::OK, &answer)
@@ -65,7 +67,8 @@ pub(crate) async fn show(call: Call) -> Result<Response<Body>, WebError> {
 
 pub(crate) async fn remove(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageDevices).await?;
-    call.archive().remove_device(permit, &parse_ae(call.capture("ae"))?).await?.complete();
+    let (permit, ae) = asked(permit, parse_ae(call.capture("ae")))?;
+    call.archive().remove_device(permit, &ae).await?.complete();
     json_answer(StatusCode::OK, &json!({}))
 }
 

@@ -8,7 +8,10 @@ pub(crate) mod users;
 
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
-use kluis_archive::{ManageError, Outcome, act};
+use kluis_archive::{
+    ManageError, Outcome, Permit,
+    act::{self, Act},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -43,6 +46,17 @@ impl From<ManageError> for WebError {
             ManageError::Invalid(text) => Self::BadRequest(text),
             ManageError::Archive(error) => error.into(),
             _ => Self::Unavailable(None),
+        }
+    }
+}
+
+/// What was asked with a permit; where it is wrong, the audit entry says failed.
+fn asked<A: Act, T>(permit: Permit<A>, read: Result<T, WebError>) -> Result<(Permit<A>, T), WebError> {
+    match read {
+        Ok(value) => Ok((permit, value)),
+        Err(error) => {
+            permit.finish(Outcome::Failed);
+            Err(error)
         }
     }
 }

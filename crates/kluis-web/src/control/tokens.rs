@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use kluis_archive::act;
 use serde_json::{Value, json};
 
-use super::{AccountBody, json_answer, json_body, time_text};
+use super::{AccountBody, asked, json_answer, json_body, time_text};
 use crate::{call::Call, errors::WebError};
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
@@ -31,9 +31,10 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
 
 pub(crate) async fn create(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageTokens).await?;
-    let body: AccountBody = json_body(&call).await?;
+    let (permit, body) = asked(permit, json_body::<AccountBody>(&call).await)?;
+    let (permit, account) = asked(permit, body.account())?;
     let life = body.ttl_s.map_or(kluis_identity::limits::TOKEN_LIFE, Duration::from_secs);
-    let token = call.archive().create_token(permit, body.account()?, life).await?;
+    let token = call.archive().create_token(permit, account, life).await?;
     let answer = json!({"name": body.name, "token": token.text, "expires_at": time_text(token.expires_at)});
     token.complete();
     json_answer(StatusCode::CREATED, &answer)

@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use kluis_archive::{NewCode, act};
 use serde_json::{Value, json};
 
-use super::{AccountBody, json_answer, json_body, time_text};
+use super::{AccountBody, asked, json_answer, json_body, time_text};
 use crate::{call::Call, errors::WebError};
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
@@ -28,8 +28,9 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>, WebError> {
 
 pub(crate) async fn add(call: Call) -> Result<Response<Body>, WebError> {
     let permit = call.admit(act::ManageUsers).await?;
-    let body: AccountBody = json_body(&call).await?;
-    let code = call.archive().add_user(permit, body.account()?).await?;
+    let (permit, body) = asked(permit, json_body::<AccountBody>(&call).await)?;
+    let (permit, account) = asked(permit, body.account())?;
+    let code = call.archive().add_user(permit, account).await?;
     let answer = describe(&body.name, &code);
     code.complete();
     json_answer(StatusCode::CREATED, &answer)

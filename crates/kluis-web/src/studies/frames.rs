@@ -5,12 +5,12 @@
 //! of their fragments, as the media type of their transfer syntax; as `application/octet-stream` only for those who name
 //! the transfer syntax or take any.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::body::Body;
 use futures_util::{StreamExt as _, stream};
 use http::Response;
-use kluis_archive::InstanceReader;
+use kluis_archive::{Disclosed, Holding, InstanceReader};
 use kluis_dicom::{
     Tag, VR,
     frames::{FrameError, FrameTable},
@@ -24,8 +24,8 @@ use kluis_dicomweb::{
 
 use super::{
     holding, instance_url,
-    parts::{self, Part, Parts},
-    retrieve::{cacheable, etag, is_known, not_modified},
+    parts::{self, Part, Parts, Plan},
+    retrieve::{etag, is_known},
     swap,
 };
 use crate::{call::Call, errors::WebError};
@@ -36,6 +36,11 @@ const BITS_ALLOCATED: Tag = Tag(0x0028, 0x0100);
 
 pub(crate) async fn frames(call: Call) -> Result<Response<Body>, WebError> {
     let holding = Arc::new(holding(&call).await?);
+    let plan = plan(&call, &holding).await;
+    parts::answer(&call, holding, plan).await
+}
+
+async fn plan(call: &Call, holding: &Disclosed<Holding>) -> Result<Plan, WebError> {
     let numbers = frame_list::parse(call.capture("frames")).map_err(|error| WebError::BadRequest(error.to_string()))?;
     let instance = holding.instances.first().ok_or(WebError::NotFound)?;
     let offers = offers(instance.transfer_syntax.as_str(), numbers.len());
@@ -43,21 +48,15 @@ pub(crate) async fn frames(call: Call) -> Result<Response<Body>, WebError> {
     let list: Vec<String> = numbers.iter().map(u32::to_string).collect();
     let tag = etag(&instance.digest, offer.framing, &format!("{}-{}", offer.media_type, list.join(".")));
     let tag = (tag.len() <= 512).then_some(tag);
-    if let Some(tag) = &tag
-        && is_known(&call, tag)
-    {
-        return Ok(not_modified(holding, tag));
+    if let Some(tag) = tag.clone().filter(|tag| is_known(call, tag)) {
+        return Ok(Plan::Known(tag));
     }
-    let reader = Arc::new(call.archive().open_instance(&holding, instance).await?);
+    let reader = Arc::new(call.archive().open_instance(holding, instance).await?);
     let table = reader.frames().map_err(|error| frame_error(&error))?;
     let width = swap_width(reader.outline())?;
     let url = instance_url(&call.public_origin(), &instance.ids);
-    let parts = frame_parts(reader, &table, &numbers, &offer, &url, width)?;
-    let mut response = parts::send(&call, holding, offer.framing, offer.media_type, parts).await?;
-    if let Some(tag) = tag {
-        cacheable(&mut response, &tag);
-    }
-    Ok(response)
+    let parts = frame_parts(reader, table, numbers, &offer, url, width)?;
+    Ok(Plan::Parts { framing: offer.framing, media_type: offer.media_type, parts, tag })
 }
 
 /// In which forms frames of this transfer syntax can be had.
@@ -84,29 +83,29 @@ fn offers(stored: &str, count: usize) -> Vec<Offer> {
     offers
 }
 
+/// All frames are looked at before the answer begins, each once however often it is asked for; where they are is looked
+/// up again when their turn comes, as a frame may be in very many pieces.
 fn frame_parts(
     reader: Arc<InstanceReader>,
-    table: &FrameTable,
-    numbers: &[u32],
+    table: FrameTable,
+    numbers: Vec<u32>,
     offer: &Offer,
-    url: &str,
+    url: String,
     width: usize,
 ) -> Result<Parts, WebError> {
-    let mut frames = Vec::with_capacity(numbers.len());
-    for number in numbers {
+    for number in numbers.iter().collect::<BTreeSet<_>>() {
         let ranges = table.frame(*number).map_err(|error| frame_error(&error))?;
         let is_whole = ranges.iter().all(|range| (range.end.saturating_sub(range.start)).is_multiple_of(width as u64));
         if !is_whole {
             return Err(big_endian());
         }
-        frames.push((*number, ranges));
     }
     let content_type = match &offer.transfer_syntax {
         Some(syntax) => format!("{}; transfer-syntax={syntax}", offer.media_type),
         None => offer.media_type.to_owned(),
     };
-    let url = url.to_owned();
-    let parts = stream::iter(frames).map(move |(number, ranges)| {
+    let parts = stream::iter(numbers).map(move |number| {
+        let ranges = table.frame(number).map_err(|error| frame_error(&error))?;
         let length = ranges.iter().try_fold(0_u64, |sum, range| sum.checked_add(range.end.checked_sub(range.start)?));
         Ok(Part {
             content_type: content_type.clone(),

@@ -7,7 +7,10 @@ use http::{HeaderValue, Response, header};
 use kluis_archive::{Archive, Disclosed, Holding};
 use kluis_dicomweb::{accept::Offer, dicom_json::ArrayWriter};
 
-use super::{holding, instance_url};
+use super::{
+    holding, instance_url,
+    parts::{complete, fail},
+};
 use crate::{
     body::{self, AnswerSender},
     call::Call,
@@ -20,8 +23,14 @@ const PIECE: usize = 64 * 1024;
 
 pub(crate) async fn metadata(call: Call) -> Result<Response<Body>, WebError> {
     let holding = Arc::new(holding(&call).await?);
-    let offers = [Offer::single("application/dicom+json"), Offer::single("application/json")];
-    let media_type = call.choose(&offers)?.media_type;
+    let origin = call.public_origin();
+    let (media_type, first) = match begin(&call, &holding, &origin).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            fail(holding);
+            return Err(error);
+        }
+    };
     let is_gzip = compress::accepts_gzip(&call.parts.headers);
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -31,9 +40,6 @@ pub(crate) async fn metadata(call: Call) -> Result<Response<Body>, WebError> {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let archive = call.archive().clone();
-    let origin = call.public_origin();
-    // the first one is read before the answer begins, so that what cannot be read is said by a status
-    let first = one(&archive, &holding, 0, &origin).await?;
     if call.is_head() {
         complete(holding);
         return Ok(response);
@@ -45,9 +51,7 @@ pub(crate) async fn metadata(call: Call) -> Result<Response<Body>, WebError> {
             Ok(false) => drop(holding),
             Err(error) => {
                 tracing::error!(error = chain(&error), "answer broken off");
-                if let Some(holding) = Arc::into_inner(holding) {
-                    holding.fail();
-                }
+                fail(holding);
                 sender.fail().await;
             }
         }
@@ -56,10 +60,15 @@ pub(crate) async fn metadata(call: Call) -> Result<Response<Body>, WebError> {
     Ok(response)
 }
 
-fn complete(holding: Arc<Disclosed<Holding>>) {
-    if let Some(holding) = Arc::into_inner(holding) {
-        holding.complete();
-    }
+/// The first one is read before the answer begins, so that what cannot be read is said by a status.
+async fn begin(
+    call: &Call,
+    holding: &Disclosed<Holding>,
+    origin: &str,
+) -> Result<(&'static str, bytes::Bytes), WebError> {
+    let offers = [Offer::single("application/dicom+json"), Offer::single("application/json")];
+    let media_type = call.choose(&offers)?.media_type;
+    Ok((media_type, one(call.archive(), holding, 0, origin).await?))
 }
 
 /// `false`: the peer has gone.

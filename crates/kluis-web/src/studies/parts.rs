@@ -1,9 +1,11 @@
 //! Answers made of parts that are read from the archive while they are sent: constant memory, whatever their number.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use kluis_archive::{ArchiveError, Disclosed, Holding};
 use kluis_dicomweb::{
     accept::Framing,
@@ -34,20 +36,61 @@ pub(super) struct Part {
 /// Opens the parts one after the other. An error cuts the answer off: parts are never left out silently.
 pub(super) type Parts = BoxStream<'static, Result<Part, WebError>>;
 
+/// What a request is answered with, once it is known to be possible.
+pub(super) enum Plan {
+    /// The client holds the answer of this tag already.
+    Known(String),
+    /// These parts, and the tag of the answer where it may be kept.
+    Parts { framing: Framing, media_type: &'static str, parts: Parts, tag: Option<String> },
+}
+
+/// Answers by the plan. Where there is none, or the first part cannot be opened, the audit entry says failed.
+///
+/// # Errors
+/// That of the plan; those of [`send`].
+pub(super) async fn answer(
+    call: &Call,
+    holding: Arc<Disclosed<Holding>>,
+    plan: Result<Plan, WebError>,
+) -> Result<Response<Body>, WebError> {
+    match plan {
+        Ok(Plan::Known(tag)) => {
+            complete(holding);
+            Ok(not_modified(&tag))
+        }
+        Ok(Plan::Parts { framing, media_type, parts, tag }) => {
+            let mut response = send(call, holding, framing, media_type, parts).await?;
+            if let Some(tag) = tag {
+                cacheable(&mut response, &tag);
+            }
+            Ok(response)
+        }
+        Err(error) => {
+            fail(holding);
+            Err(error)
+        }
+    }
+}
+
 /// Sends parts in the chosen framing. The audit entry of `holding` closes when the last byte has been handed on.
 ///
 /// # Errors
 /// That of the first part, which is opened before the answer begins.
-pub(super) async fn send(
+async fn send(
     call: &Call,
-    holding: std::sync::Arc<Disclosed<Holding>>,
+    holding: Arc<Disclosed<Holding>>,
     framing: Framing,
     media_type: &str,
     mut parts: Parts,
 ) -> Result<Response<Body>, WebError> {
-    let Some(first) = parts.next().await else { return Err(WebError::NotFound) };
-    let first = first?;
-    let writer = Writer::new(random_boundary()?);
+    let (first, writer) = match first(&mut parts).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            drop(parts);
+            fail(holding);
+            return Err(error);
+        }
+    };
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     match framing {
@@ -82,9 +125,7 @@ pub(super) async fn send(
             Err(Broken::Peer) => drop(holding),
             Err(Broken::Archive(error)) => {
                 tracing::error!(error = chain(&error), "answer broken off");
-                if let Some(holding) = std::sync::Arc::into_inner(holding) {
-                    holding.fail();
-                }
+                fail(holding);
                 sender.fail().await;
             }
         }
@@ -93,9 +134,22 @@ pub(super) async fn send(
     Ok(response)
 }
 
-fn complete(holding: std::sync::Arc<Disclosed<Holding>>) {
-    if let Some(holding) = std::sync::Arc::into_inner(holding) {
+async fn first(parts: &mut Parts) -> Result<(Part, Writer), WebError> {
+    let first = parts.next().await.ok_or(WebError::NotFound)??;
+    Ok((first, Writer::new(random_boundary()?)))
+}
+
+/// The whole answer has left. `holding` is the last one, as the parts that also held it are gone.
+pub(super) fn complete(holding: Arc<Disclosed<Holding>>) {
+    if let Some(holding) = Arc::into_inner(holding) {
         holding.complete();
+    }
+}
+
+/// The answer could not be made, or not to its end.
+pub(super) fn fail(holding: Arc<Disclosed<Holding>>) {
+    if let Some(holding) = Arc::into_inner(holding) {
+        holding.fail();
     }
 }
 
@@ -156,6 +210,22 @@ fn random_boundary() -> Result<Boundary, WebError> {
 }
 
 /// Our own words and UIDs only, so this never falls back.
-pub(super) fn text(value: &str) -> HeaderValue {
+fn text(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+}
+
+/// 304; nothing was read, but the answer tells that the principal may see it.
+fn not_modified(tag: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    cacheable(&mut response, tag);
+    response
+}
+
+/// May be kept by the browser of this person, but every use asks here first: a session that has ended shows nothing.
+fn cacheable(response: &mut Response<Body>, tag: &str) {
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, text(tag));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization, cookie"));
 }

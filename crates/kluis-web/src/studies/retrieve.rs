@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, header};
 use kluis_archive::{Archive, Disclosed, Holding, Instance};
 use kluis_dicomweb::accept::{Framing, Offer};
 
 use super::{
     holding, instance_url,
-    parts::{self, Part, Parts},
+    parts::{self, Part, Parts, Plan},
 };
 use crate::{call::Call, errors::WebError};
 
@@ -21,22 +21,20 @@ const DICOM: &str = "application/dicom";
 
 pub(crate) async fn retrieve(call: Call) -> Result<Response<Body>, WebError> {
     let holding = Arc::new(holding(&call).await?);
-    let framing = choose(&call, &holding)?;
+    let plan = plan(&call, &holding);
+    parts::answer(&call, holding, plan).await
+}
+
+fn plan(call: &Call, holding: &Arc<Disclosed<Holding>>) -> Result<Plan, WebError> {
+    let framing = choose(call, holding)?;
     let is_instance = !call.capture("instance").is_empty();
     let tag =
         is_instance.then(|| holding.instances.first().map(|instance| etag(&instance.digest, framing, ""))).flatten();
-    if let Some(tag) = &tag
-        && is_known(&call, tag)
-    {
-        return Ok(not_modified(holding, tag));
+    if let Some(tag) = tag.clone().filter(|tag| is_known(call, tag)) {
+        return Ok(Plan::Known(tag));
     }
-    let origin = call.public_origin();
-    let parts = files(call.archive().clone(), Arc::clone(&holding), origin);
-    let mut response = parts::send(&call, holding, framing, DICOM, parts).await?;
-    if let Some(tag) = tag {
-        cacheable(&mut response, &tag);
-    }
-    Ok(response)
+    let parts = files(call.archive().clone(), Arc::clone(holding), call.public_origin());
+    Ok(Plan::Parts { framing, media_type: DICOM, parts, tag })
 }
 
 /// Every instance must be acceptable as it is stored; the framing is that of the first.
@@ -106,23 +104,4 @@ pub(super) fn is_known(call: &Call, tag: &str) -> bool {
     call.header(header::IF_NONE_MATCH).is_some_and(|known| {
         known.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     })
-}
-
-/// 304; nothing was read, but the answer tells that the principal may see it.
-pub(super) fn not_modified(holding: Arc<Disclosed<Holding>>, tag: &str) -> Response<Body> {
-    if let Some(holding) = Arc::into_inner(holding) {
-        holding.complete();
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    cacheable(&mut response, tag);
-    response
-}
-
-/// May be kept by the browser of this person, but every use asks here first: a session that has ended shows nothing.
-pub(super) fn cacheable(response: &mut Response<Body>, tag: &str) {
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, parts::text(tag));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization, cookie"));
 }

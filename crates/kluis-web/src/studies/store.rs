@@ -42,9 +42,13 @@ pub(crate) async fn store(call: Call) -> Result<Response<Body>, WebError> {
     };
     let body = BodyReader::new(call.take_body());
     let mut request = StoreRequest::new(&call, study, permit);
-    match kind {
-        Kind::Single => request.single(body).await?,
-        Kind::Multipart(related) => request.multipart(body, &related).await?,
+    let read = match kind {
+        Kind::Single => request.single(body).await,
+        Kind::Multipart(related) => request.multipart(body, &related).await,
+    };
+    if let Err(error) = read {
+        request.give_up().await;
+        return Err(error);
     }
     let report = request.report().await?;
     Ok(answer(&call, &report))
@@ -129,6 +133,9 @@ impl<'c> StoreRequest<'c> {
             let step = match reader.step() {
                 Ok(step) => step,
                 Err(error) => {
+                    if let Part::Taken(stream) = part {
+                        stream.give_up();
+                    }
                     body.drain().await;
                     return self.malformed(error);
                 }
@@ -153,7 +160,7 @@ impl<'c> StoreRequest<'c> {
         if self.parts == 0 {
             return Err(WebError::BadRequest(error.to_string()));
         }
-        // a part that did not end is the one that is named by the error; its stream is dropped by the caller
+        // a part that did not end is the one that is named by the error; its stream was given up by the caller
         let is_of_last = matches!(error, MultipartError::Truncated { .. });
         let place = if is_of_last { self.parts.saturating_sub(1) } else { self.parts };
         tracing::debug!(error = %error, "store request malformed");
@@ -172,7 +179,11 @@ impl<'c> StoreRequest<'c> {
         }
         let permit = match self.first.take() {
             Some(permit) => permit,
-            None => self.call.admit(act::Store { study: self.study.clone() }).await?,
+            None => {
+                // a request may go on for hours: who was removed meanwhile stores no more (threat T28)
+                self.call.prove_again().await?;
+                self.call.admit(act::Store { study: self.study.clone() }).await?
+            }
         };
         let expected = Expected { study: self.study.clone(), ..Expected::default() };
         let transport = match self.call.origin.door {
@@ -227,6 +238,16 @@ impl<'c> StoreRequest<'c> {
                 let failed = unnamed(reason::PROCESSING, StatusCode::INTERNAL_SERVER_ERROR);
                 self.outcomes.push((self.parts, Err(failed)));
             }
+        }
+    }
+
+    /// There will be no report: what is complete is kept all the same.
+    async fn give_up(mut self) {
+        while let Some(done) = self.finishing.join_next().await {
+            self.done(done);
+        }
+        if let Some(permit) = self.first.take() {
+            permit.finish(kluis_archive::Outcome::Failed);
         }
     }
 

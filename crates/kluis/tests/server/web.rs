@@ -61,6 +61,50 @@ async fn b08_other_bytes_under_a_known_uid_are_told_and_not_shown() -> Result<()
     Ok(())
 }
 
+/// What a client asks wrongly is in the trail as failed: interrupted is only what broke off.
+#[tokio::test]
+async fn wrong_requests_are_failed_in_the_trail_and_not_interrupted() -> Result<()> {
+    let mut server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let instance = SmallInstance::new(1, 1, 1, 1);
+    assert_eq!(stow(&http, &server, &token, &[instance.file()]).await?.0, StatusCode::OK);
+    let SmallInstance { study, series, sop_instance, .. } = &instance;
+    let place = format!("/dicom-web/studies/{study}/series/{series}/instances/{sop_instance}");
+    for (path, accept, status) in [
+        (place.clone(), "image/png", StatusCode::NOT_ACCEPTABLE),
+        (place.clone(), "application/dicom, image/png", StatusCode::BAD_REQUEST),
+        (format!("{place}/metadata"), "image/png", StatusCode::NOT_ACCEPTABLE),
+        (format!("{place}/frames/0"), "*/*", StatusCode::BAD_REQUEST),
+        (format!("{place}/frames/1,99,1"), "*/*", StatusCode::NOT_FOUND),
+        (format!("{place}/bulkdata/999"), "*/*", StatusCode::NOT_FOUND),
+        ("/dicom-web/studies?limit=x".to_owned(), "*/*", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(get(&http, &server, &token, &path, accept).await?.status(), status, "{path} as {accept}");
+    }
+    for body in ["", "no boundary", "--b\r\n\r\nhalf a part"] {
+        let request = http.post(format!("{}/dicom-web/studies", server.https)).bearer_auth(&token);
+        let request = request.header("content-type", "multipart/related; type=\"application/dicom\"; boundary=b");
+        assert_eq!(request.body(body).send().await?.status(), StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert!(server.command(&["device", "show", "THIS-IS-FAR-TOO-LONG"]).is_err());
+    assert_eq!(server.stop()?, 0);
+    let mut trail = String::new();
+    let mut folders = vec![server.data().join("ledger").join("audit")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                trail.push_str(&String::from_utf8_lossy(&std::fs::read(path)?));
+            }
+        }
+    }
+    assert!(trail.contains("\"failed\""), "{trail}");
+    assert!(!trail.contains("\"interrupted\""), "{trail}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn sealed_series_answer_as_hot_ones_did() -> Result<()> {
     let server = Server::start_with_config("[seal]\nquiet_s = 0\n")?;

@@ -2,12 +2,15 @@
 //!
 //! The tables are those from which the doors are built. A row without a line here fails the test that walks them.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use kluis_policy::{DeviceRight, Door, Role};
 use kluis_scp::SERVICES;
 use kluis_testkit::SmallInstance;
 use kluis_web::{Access, ROUTES, Route};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use tokio::task::JoinSet;
 
 use crate::support::{
     Server,
@@ -181,19 +184,28 @@ async fn without_proof_nothing_is_told_at_any_route() -> Result<()> {
     let http = server.http()?;
     let instance = SmallInstance::new(1, 1, 1, 1);
     stow(&http, &server, &server.token("admin")?, &[instance.file()]).await?;
+    // side by side, as refusals of one source are held back
     let mut walked = 0;
+    let mut walks = JoinSet::new();
     for route in web_routes().filter(|route| route.access == Access::Proved) {
         for proof in [None, Some("Bearer "), Some("Bearer kluis_wrong"), Some("Basic YWRtaW46YWRtaW4=")] {
             let mut request = request(&http, &server, route)?;
             if let Some(proof) = proof {
                 request = request.header("authorization", proof);
             }
-            let response = request.header("cookie", "__Host-kluis=wrong").send().await?;
-            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{route:?} with {proof:?}");
-            let body = response.text().await?;
-            assert!(!body.contains(&instance.study) && !body.contains(&instance.patient_id), "{route:?}: {body}");
+            let request = request.header("cookie", "__Host-kluis=wrong");
+            walks.spawn(async move {
+                let response = request.send().await?;
+                let status = response.status();
+                anyhow::Ok((format!("{route:?} with {proof:?}"), status, response.text().await?))
+            });
             walked += 1;
         }
+    }
+    while let Some(answer) = walks.join_next().await {
+        let (what, status, body) = answer??;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{what}");
+        assert!(!body.contains(&instance.study) && !body.contains(&instance.patient_id), "{what}: {body}");
     }
     assert!(walked > 60, "only {walked} requests: the table was not walked");
     // existing and absent studies answer alike
@@ -201,6 +213,35 @@ async fn without_proof_nothing_is_told_at_any_route() -> Result<()> {
         let response = http.get(format!("{}/dicom-web/studies/{study}", server.https)).send().await?;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{study}");
     }
+    Ok(())
+}
+
+/// Guesses are answered later and later, and never otherwise; who shows a good token does not wait for them.
+#[tokio::test]
+async fn t02_wrong_proofs_over_https_are_held_back() -> Result<()> {
+    let server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let wrong = |proof: usize| {
+        let at = |path: &str| http.get(format!("{}{path}", server.https)).header("accept", "application/json");
+        match proof % 4 {
+            0 => at("/dicom-web/studies").bearer_auth("kluis_wrong"),
+            1 => at("/dicom-web/studies").header("cookie", "__Host-kluis=wrong"),
+            // a method that there is not tells nothing either
+            2 => http.put(format!("{}/dicom-web/studies", server.https)).bearer_auth("kluis_wrong"),
+            _ => at("/enrol/wrong"),
+        }
+    };
+    let begun = Instant::now();
+    for proof in 0..9 {
+        assert_eq!(wrong(proof).send().await?.status(), StatusCode::UNAUTHORIZED, "{proof}");
+    }
+    // 0.1 + 0.2 + 0.4 + 0.8 s behind the first five
+    assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+    let held_back = tokio::spawn(wrong(0).send());
+    let good = http.get(format!("{}/dicom-web/studies", server.https)).bearer_auth(&token).send().await?;
+    assert!(good.status().is_success());
+    assert!(!held_back.is_finished(), "a good token waited behind a wrong one");
+    assert_eq!(held_back.await??.status(), StatusCode::UNAUTHORIZED);
     Ok(())
 }
 

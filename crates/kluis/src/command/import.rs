@@ -162,10 +162,11 @@ fn collect(path: &Path, sources: &mut VecDeque<Source>, report: &mut Report) -> 
             }
         };
         if kind.is_dir() {
-            let entries = fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))?;
-            let mut inside: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-            inside.sort_unstable_by(|a, b| b.cmp(a));
-            waiting.append(&mut inside);
+            match list(&path) {
+                Ok(mut inside) => waiting.append(&mut inside),
+                // on a medium with bad places the others are still read
+                Err(error) => report.failed.push((path.display().to_string(), format!("cannot be listed: {error}"))),
+            }
         } else if !kind.is_file() {
             report.skipped.push((path.display().to_string(), "no plain file"));
         } else if path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("DICOMDIR")) {
@@ -177,6 +178,14 @@ fn collect(path: &Path, sources: &mut VecDeque<Source>, report: &mut Report) -> 
         }
     }
     Ok(())
+}
+
+/// What is in a folder, last name first. All of it or an error: nothing is left out silently.
+fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let inside: std::io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let mut inside = inside?;
+    inside.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(inside)
 }
 
 /// A ZIP file by its first bytes; a DICOM file has `DICM` behind its preamble, whatever the preamble is.

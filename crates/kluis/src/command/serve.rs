@@ -140,6 +140,11 @@ fn bind_control(path: &Path) -> Result<UnixListener> {
     {
         bail!("cannot replace {}: {error}", path.display());
     }
+    // closed before the socket is there: between its making and its own mode nobody else can reach it
+    if let Some(folder) = path.parent() {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot restrict the folder {}", folder.display()))?;
+    }
     let listener = UnixListener::bind(path)
         .with_context(|| format!("cannot make {}; is the path longer than 107 characters?", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;

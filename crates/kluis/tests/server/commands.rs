@@ -1,5 +1,7 @@
 //! The command line, with and without a running node.
 
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::Result;
 use kluis_testkit::SmallInstance;
 use tempfile::TempDir;
@@ -31,6 +33,37 @@ fn commands_answer_the_same_with_and_without_a_node() -> Result<()> {
     assert_eq!(without[0][0]["instance_count"], "2");
     assert_eq!(server.command(&["import", path])?["known"], 2, "the same files again");
     server.command(&["verify", "--full"])?;
+    Ok(())
+}
+
+/// A medium must not lead out of itself, and a link is told, not passed over.
+#[test]
+fn t32_import_follows_no_links() -> Result<()> {
+    let server = Server::start()?;
+    let folder = server.beside().join("medium");
+    let outside = server.beside().join("outside");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&outside)?;
+    std::fs::write(outside.join("one.dcm"), SmallInstance::new(1, 1, 1, 1).file())?;
+    std::os::unix::fs::symlink(outside.join("one.dcm"), folder.join("one.dcm"))?;
+    std::os::unix::fs::symlink(&outside, folder.join("folder"))?;
+    let answer = server.command(&["import", folder.to_str().unwrap_or_default()])?;
+    assert_eq!(answer["stored"], 0, "{answer}");
+    assert_eq!(answer["skipped"].as_array().map(Vec::len), Some(2), "{answer}");
+    Ok(())
+}
+
+/// The folder of the control socket is closed to others at each start, whatever a restored backup made of it.
+#[test]
+fn the_control_socket_is_the_owners_alone() -> Result<()> {
+    let mut server = Server::start()?;
+    let run = server.data().join("run");
+    assert_eq!(server.stop()?, 0);
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o755))?;
+    server.restart()?;
+    for (path, mode) in [(run.clone(), 0o700), (run.join("control.sock"), 0o600)] {
+        assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, mode, "{}", path.display());
+    }
     Ok(())
 }
 

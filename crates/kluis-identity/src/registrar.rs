@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     ca::{CaError, CertificateAuthority, is_host_name},
     directory::{Directory, DirectoryError},
-    limits::{ADDRESS_BYTES, CODE_LIFE, NAME_CHARACTERS, REFERRING_CHARACTERS, TOKEN_LIFE_MAX},
+    limits::{ADDRESS_BYTES, CODE_LIFE, NAME_CHARACTERS, REFERRING_CHARACTERS, SESSION_IDLE, TOKEN_LIFE_MAX},
     record::{Device, EnrolmentCode, Token, User},
     secret::{NoRandom, Secret, TOKEN_PREFIX},
 };
@@ -265,6 +265,14 @@ impl Registrar {
     /// [`DirectoryError::NotFound`], [`DirectoryError::Unavailable`].
     pub async fn revoke_token(&self, name: &str) -> Result<(), RegistrarError> {
         Ok(self.directory.remove_token(name).await?)
+    }
+
+    /// Drops sessions, tokens and codes that have ended, and sessions that lay idle. Returns how many.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`].
+    pub async fn purge(&self, now: OffsetDateTime) -> Result<u64, DirectoryError> {
+        self.directory.purge(now, now - SESSION_IDLE).await
     }
 }
 

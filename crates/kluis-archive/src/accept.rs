@@ -4,7 +4,7 @@
 //! objects that wait share one transaction. Nothing here is synced: the packs are the write-ahead log, and what a crash
 //! takes from index and ledger is replayed from them ([`crate::replay`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use kluis_index::{Inserted, ManifestPointer, NewInstance};
 use kluis_keys::KeyId;
@@ -33,8 +33,21 @@ pub(crate) struct Accepted {
 pub(crate) enum Acceptance {
     New,
     Duplicate,
+    /// Other bytes, kept aside.
     Conflict,
+    /// Other bytes that were kept aside before: this record is of no use.
+    KnownConflict,
 }
+
+impl Acceptance {
+    /// Whether the record is a version of its own, and so has a leaf.
+    pub(crate) fn is_version(self) -> bool {
+        matches!(self, Self::New | Self::Conflict)
+    }
+}
+
+/// What became of one object of a batch.
+type Outcome = Result<Acceptance, ArchiveError>;
 
 type Answer = Result<Acceptance, Arc<ArchiveError>>;
 
@@ -71,10 +84,13 @@ async fn run(mut requests: mpsc::Receiver<Request>, inner: Arc<Inner>) {
         let (accepted, answers): (Vec<Accepted>, Vec<oneshot::Sender<Answer>>) =
             batch.drain(..).map(|request| (request.accepted, request.answer)).unzip();
         match accept_batch(&inner, accepted).await {
-            Ok(acceptances) => {
-                for (answer, acceptance) in answers.into_iter().zip(acceptances) {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    if let Err(error) = &outcome {
+                        tracing::error!(error = %crate::error::chain(error), "an object was not accepted");
+                    }
                     // a sender that has gone away has its object kept all the same
-                    let _ = answer.send(Ok(acceptance));
+                    let _ = answer.send(outcome.map_err(Arc::new));
                 }
             }
             Err(error) => {
@@ -88,36 +104,52 @@ async fn run(mut requests: mpsc::Receiver<Request>, inner: Arc<Inner>) {
     }
 }
 
-async fn accept_batch(inner: &Inner, batch: Vec<Accepted>) -> Result<Vec<Acceptance>, ArchiveError> {
+async fn accept_batch(inner: &Inner, batch: Vec<Accepted>) -> Result<Vec<Outcome>, ArchiveError> {
+    // no rows while leaves of earlier ones are owed: so at most one batch of rows is ahead of the ledger
+    inner.append_leaves(Vec::new())?;
     let (instances, leaves): (Vec<NewInstance>, Vec<Vec<u8>>) =
         batch.into_iter().map(|accepted| (accepted.instance, accepted.leaf)).unzip();
-    let acceptances = inner.insert(instances).await?;
-    let new: Vec<Vec<u8>> = leaves
-        .into_iter()
-        .zip(&acceptances)
-        .filter(|(_, acceptance)| !matches!(acceptance, Acceptance::Duplicate))
-        .map(|(leaf, _)| leaf)
-        .collect();
-    if !new.is_empty() {
-        inner.objects.append(&new)?;
-    }
-    Ok(acceptances)
+    let outcomes = inner.insert(instances).await?;
+    let new = leaves.into_iter().zip(&outcomes);
+    let new = new.filter(|(_, outcome)| outcome.as_ref().is_ok_and(|acceptance| acceptance.is_version()));
+    inner.append_leaves(new.map(|(leaf, _)| leaf).collect())?;
+    Ok(outcomes)
 }
 
 impl Inner {
-    /// Inserts rows, all in one transaction; instances of sealed series are looked for in the manifest first.
-    pub(crate) async fn insert(&self, instances: Vec<NewInstance>) -> Result<Vec<Acceptance>, ArchiveError> {
+    /// Appends leaves to the objects log, those first that could not be appended before. What fails stays owed, and no
+    /// watermark is taken meanwhile: at the latest a replay appends it.
+    pub(crate) fn append_leaves(&self, new: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
+        let mut owed = self.owed_leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        owed.extend(new);
+        if !owed.is_empty() {
+            self.objects.append(&owed)?;
+            owed.clear();
+        }
+        Ok(())
+    }
+
+    /// Inserts rows, all in one transaction; instances of sealed series are looked for in the manifest first. One whose
+    /// manifest cannot be read fails alone: the rows of the others are there already.
+    pub(crate) async fn insert(&self, instances: Vec<NewInstance>) -> Result<Vec<Outcome>, ArchiveError> {
         let inserted = self.index.insert(instances.clone()).await?;
         let mut acceptances = Vec::with_capacity(inserted.len());
         for (outcome, instance) in inserted.into_iter().zip(instances) {
             acceptances.push(match outcome {
-                Inserted::New => Acceptance::New,
-                Inserted::Duplicate => Acceptance::Duplicate,
-                Inserted::Conflict => Acceptance::Conflict,
-                Inserted::Sealed(pointer) => self.insert_beside_manifest(instance, pointer).await?,
+                Inserted::New => Ok(Acceptance::New),
+                Inserted::Duplicate => Ok(Acceptance::Duplicate),
+                Inserted::Conflict => self.conflict(&instance).await,
+                Inserted::Sealed(pointer) => self.insert_beside_manifest(instance, pointer).await,
             });
         }
         Ok(acceptances)
+    }
+
+    /// The index keeps the same bytes as a conflict once: whether it is this record that it kept.
+    async fn conflict(&self, instance: &NewInstance) -> Outcome {
+        let kept = self.index.conflicts(&instance.attributes.ids.sop_instance).await?;
+        let is_kept = kept.iter().any(|conflict| conflict.object_id == instance.object_id);
+        Ok(if is_kept { Acceptance::Conflict } else { Acceptance::KnownConflict })
     }
 
     async fn insert_beside_manifest(
@@ -131,14 +163,14 @@ impl Inner {
                 if known.digest == instance.digest {
                     return Ok(Acceptance::Duplicate);
                 }
-                self.index.insert_conflicts(vec![instance]).await?;
-                return Ok(Acceptance::Conflict);
+                self.index.insert_conflicts(vec![instance.clone()]).await?;
+                return self.conflict(&instance).await;
             }
             instance.absent_from = Some(pointer.location);
             match self.index.insert(vec![instance.clone()]).await?.first() {
                 Some(Inserted::New) => return Ok(Acceptance::New),
                 Some(Inserted::Duplicate) => return Ok(Acceptance::Duplicate),
-                Some(Inserted::Conflict) => return Ok(Acceptance::Conflict),
+                Some(Inserted::Conflict) => return self.conflict(&instance).await,
                 // sealed anew between the two: look into the newer manifest
                 Some(Inserted::Sealed(newer)) => pointer = *newer,
                 None => return Err(ArchiveError::Stopped),

@@ -1,6 +1,6 @@
 //! What can go wrong below the edges.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use kluis_identity::DirectoryError;
 use kluis_index::IndexError;
@@ -45,6 +45,40 @@ pub enum ArchiveError {
     /// A failure that several callers share.
     #[error(transparent)]
     Shared(Arc<ArchiveError>),
+}
+
+impl ArchiveError {
+    /// Whether the stored bytes themselves are at fault, so that trying again is of no use and what stands beside them can
+    /// still be read.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Record | Self::WrongRecord | Self::KeyDestroyed => true,
+            Self::Vault(error) => {
+                matches!(error, VaultError::Damaged { .. } | VaultError::OtherKey { .. } | VaultError::NoPack { .. })
+            }
+            Self::Keys(error) => matches!(error, KeysError::StudyKey { .. } | KeysError::ObjectKey),
+            Self::Shared(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+
+    /// Whether a store has no room left.
+    pub(crate) fn is_full(&self) -> bool {
+        if let Self::Shared(error) = self {
+            return error.is_full();
+        }
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let is_full = matches!(error.downcast_ref(), Some(VaultError::StorageFull))
+                || matches!(error.downcast_ref(), Some(IndexError::Full))
+                || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
+            if is_full {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 /// The error with its causes in one line. None of them carries patient data.

@@ -70,6 +70,11 @@ impl<A: Act> Permit<A> {
         self.entry.close(outcome);
     }
 
+    /// Makes the begin of the audit entry durable, where it was not from the start.
+    pub(crate) async fn make_durable(&self) -> Result<(), ArchiveError> {
+        self.entry.make_durable(self.origin.peer).await
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }

@@ -1,6 +1,6 @@
 //! Retrieving: what a study, series or instance holds, hot and sealed alike.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use kluis_dicom::{Uid, attributes::InstanceIds, json};
@@ -95,7 +95,11 @@ impl Archive {
             if let Some(pointer) = &series.manifest {
                 self.add_sealed(&mut instances, KeyId(series.key_id), pointer, target).await?;
             }
-            instances.extend(hot.iter().filter(|row| row.ids.series == series.uid).cloned().map(Instance::from_row));
+            // rows that were sealed between the two looks stand in the manifest too
+            let sealed: HashSet<[u8; 16]> =
+                instances.iter().skip(from).map(|instance: &Instance| instance.object_id.0).collect();
+            let own = hot.iter().filter(|row| row.ids.series == series.uid && !sealed.contains(&row.object_id));
+            instances.extend(own.cloned().map(Instance::from_row));
             if let Some(added) = instances.get_mut(from..) {
                 added.sort_by_key(|instance| instance.number.unwrap_or(i64::MAX));
             }

@@ -1,4 +1,5 @@
-//! What the node does by itself: signs checkpoints, closes tallies, seals quiet series, takes watermarks.
+//! What the node does by itself: signs checkpoints, closes tallies, seals quiet series, takes watermarks, drops what has
+//! ended from the directory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,9 @@ const TALLIES_EVERY: Duration = Duration::from_secs(5);
 
 /// Watermarks are so far apart: the work that a crash leaves to replay.
 const WATERMARK_EVERY: Duration = Duration::from_secs(20);
+
+/// Sessions, tokens and codes that ended are dropped so often.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Quiet series are looked for so often at most.
 const SEAL_EVERY: Duration = Duration::from_secs(15);
@@ -46,6 +50,9 @@ impl Janitor {
             every(WATERMARK_EVERY, "watermark", archive.clone(), stopped.clone(), |archive| async move {
                 archive.inner.take_watermark().await
             }),
+            every(PURGE_EVERY, "purge", archive.clone(), stopped.clone(), |archive| async move {
+                archive.purge_directory().await.map(|_| ())
+            }),
             every(seal_every, "seal", archive.clone(), stopped, |archive| async move {
                 archive.seal_quiet().await.map(|_| ())
             }),
@@ -67,6 +74,14 @@ impl Janitor {
 }
 
 impl Archive {
+    /// Drops sessions, tokens and codes that have ended. Returns how many.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Directory`].
+    pub async fn purge_directory(&self) -> Result<u64, ArchiveError> {
+        Ok(self.inner.registrar.purge(self.inner.clock.now()).await?)
+    }
+
     /// Closes the tallies, takes a watermark and signs checkpoints.
     ///
     /// # Errors
@@ -120,8 +135,14 @@ impl Inner {
 
     /// Stores up to where the packs are in index and ledger, after both were synced.
     pub(crate) async fn take_watermark(&self) -> Result<(), ArchiveError> {
+        let _turn = self.marking.lock().await;
+        if !self.rolled_back.is_empty() {
+            // the old one is the evidence
+            return Ok(());
+        }
         let (position, objects_size, audit_size) = {
             let _quiet = self.ingest.write().await;
+            self.append_leaves(Vec::new())?;
             (self.vault.position().await?, self.objects.size(), self.audit.size())
         };
         let objects = Arc::clone(&self.objects);

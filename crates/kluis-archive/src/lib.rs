@@ -115,7 +115,16 @@ pub(crate) struct Inner {
     trail: Arc<trail::Trail>,
     manifests: manifest::Manifests,
     /// Read-held by each object between pack and index; write-held while a watermark is taken.
-    ingest: Arc<RwLock<()>>,
+    ingest: RwLock<()>,
+    /// Leaves whose rows are in the index and that could not be appended yet.
+    owed_leaves: Mutex<Vec<Vec<u8>>>,
+    /// Held while a watermark is taken, and while the index is rebuilt: a watermark from before must not get into the
+    /// index after it was cleared. Taken before `ingest`.
+    marking: tokio::sync::Mutex<()>,
+    /// Held while series are sealed, and while the index is rebuilt. Taken before `marking`.
+    sealing: tokio::sync::Mutex<()>,
+    /// What contradicted the watermark at start, for `verify`: a log or the packs were rolled back.
+    rolled_back: Vec<Finding>,
 }
 
 impl Archive {
@@ -124,7 +133,7 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] where a part cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<(Self, Replayed), ArchiveError> {
-        let inner = Arc::new(Inner {
+        let mut inner = Inner {
             study_keys: parts.keys.study_keys(parts.key_table),
             keys: parts.keys,
             index: parts.index,
@@ -137,8 +146,14 @@ impl Archive {
             clock: parts.clock,
             settings,
             manifests: manifest::Manifests::new(),
-            ingest: Arc::new(RwLock::new(())),
-        });
+            ingest: RwLock::new(()),
+            owed_leaves: Mutex::new(Vec::new()),
+            marking: tokio::sync::Mutex::new(()),
+            sealing: tokio::sync::Mutex::new(()),
+            rolled_back: Vec::new(),
+        };
+        inner.rolled_back = inner.look_back().await?;
+        let inner = Arc::new(inner);
         let replayed = replay::replay(&inner).await?;
         let (acceptor, task) = accept::Acceptor::start(Arc::clone(&inner));
         Ok((Self { inner, acceptor, task: Arc::new(Mutex::new(Some(task))) }, replayed))

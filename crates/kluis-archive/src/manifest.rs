@@ -154,6 +154,13 @@ impl Manifests {
         Ok(manifest)
     }
 
+    /// Forgets all, so that the next look is at what is stored.
+    pub(crate) fn clear(&self) {
+        let mut cache = self.lock();
+        cache.manifests.clear();
+        cache.bytes = 0;
+    }
+
     fn keep(&self, location: Location, manifest: &Arc<Manifest>) {
         let size: usize = manifest.entries.iter().map(ManifestEntry::size).sum();
         if size > CACHED_BYTES {

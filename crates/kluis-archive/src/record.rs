@@ -71,7 +71,7 @@ impl InstanceRecord {
     pub(crate) fn leaf(&self, object: ObjectId, study: KeyId, key: &StudyKey) -> Vec<u8> {
         let leaf = Leaf {
             v: 1,
-            object: object.to_string(),
+            object,
             study: study.to_string(),
             commitment: hex(&key.commit(&self.commitment_message(object))),
             transport: self.transport,
@@ -110,7 +110,7 @@ impl InstanceRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leaf {
     v: u8,
-    pub(crate) object: String,
+    pub(crate) object: ObjectId,
     pub(crate) study: String,
     pub(crate) commitment: String,
     transport: Transport,

@@ -3,18 +3,19 @@
 //! After a crash index and ledger may lack the last acknowledged objects; the packs never do. The same code makes the
 //! whole index anew when it was lost. It does nothing for a record whose row and leaf are there.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::{BTreeMap, HashMap};
 
-use kluis_dicom::attributes::extract;
-use kluis_index::{Known, ManifestPointer, SealCandidate};
-use kluis_keys::KeyId;
+use kluis_dicom::{Uid, attributes::extract};
+use kluis_index::{InstanceRow, Known, ManifestPointer, SealCandidate, SeriesRow};
+use kluis_keys::{KeyId, ObjectId};
 use kluis_policy::RowFilter;
 use kluis_vault::{Location, Position, RecordHeader, RecordKind};
 
 use crate::{
     Archive, ArchiveError, Inner,
     accept::Acceptance,
-    manifest::ManifestHead,
+    error::chain,
+    manifest::{Manifest, ManifestHead},
     place,
     record::{InstanceRecord, Leaf},
     store::new_instance,
@@ -25,6 +26,9 @@ const STEP: u32 = 256;
 
 /// Leaves read in one step.
 const LEAVES_STEP: u64 = 4_096;
+
+/// Records held back at most, to be put in the order of their leaves: more than can be on their way at once.
+const HELD_BACK: usize = 4_096;
 
 /// What a replay did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,96 +41,222 @@ pub struct Replayed {
     pub leaves: u64,
     /// Records whose study key was destroyed, or that belong to no version any more.
     pub skipped: u64,
+    /// Records that cannot be read; they are in the packs as they are.
+    pub damaged: u64,
 }
 
 impl Archive {
     /// Forgets the index and makes it anew from packs and keys alone.
     ///
     /// # Errors
-    /// [`ArchiveError`] where a record cannot be read; run it again after the cause was mended.
+    /// [`ArchiveError`] where a store cannot be read; run it again after the cause was mended. A damaged record is counted
+    /// and passed over.
     pub async fn rebuild_index(&self) -> Result<Replayed, ArchiveError> {
-        let _quiet = self.inner.ingest.write().await;
-        self.inner.index.clear().await?;
-        replay(&self.inner).await
+        let inner = &self.inner;
+        let _sealing = inner.sealing.lock().await;
+        let _marking = inner.marking.lock().await;
+        let _quiet = inner.ingest.write().await;
+        inner.append_leaves(Vec::new())?;
+        inner.index.clear().await?;
+        replay(inner).await
     }
 }
 
-pub(crate) async fn replay(inner: &Arc<Inner>) -> Result<Replayed, ArchiveError> {
-    let watermark = inner.index.watermark().await?;
-    let mut position =
-        watermark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
-    let known_leaves = leaves_behind(inner, watermark.map_or(0, |mark| mark.objects_size))?;
-    let mut replayed = Replayed::default();
-    loop {
-        let records = inner.vault.scan(position, STEP).await?;
-        let Some((last, _)) = records.last() else {
-            break;
-        };
-        position = Position { pack: last.pack, offset: last.offset.saturating_add(last.length) };
-        for (location, header) in &records {
-            replayed.records += 1;
-            match header.kind {
-                RecordKind::Manifest => replay_manifest(inner, *location, header, &mut replayed).await?,
-                RecordKind::Instance | RecordKind::Conflict => {
-                    replay_instance(inner, *location, header, &known_leaves, &mut replayed).await?;
-                }
-                _ => replayed.skipped += 1,
-            }
-        }
-    }
-    Ok(replayed)
+/// Which objects a walk over the packs takes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// Those with a leaf, in the order of the leaves, which is the order in which they were accepted.
+    Logged,
+    /// Those without, in the order of the packs.
+    Unlogged,
 }
 
-/// Object ids of the leaves from `from` on: as a crash can only take leaves off the end, no others can be missing.
-fn leaves_behind(inner: &Inner, from: u64) -> Result<HashSet<String>, ArchiveError> {
+pub(crate) async fn replay(inner: &Inner) -> Result<Replayed, ArchiveError> {
+    let end = inner.vault.position().await?;
+    let mark = inner.index.watermark().await?;
+    // a watermark behind the end of the packs was taken from others: it says nothing about these
+    let mark = mark.filter(|mark| Position { pack: mark.pack, offset: mark.offset } <= end);
+    let from = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
+    let leaves = leaves_behind(inner, mark.map_or(0, |mark| mark.objects_size))?;
+    let mut walk = Walk { inner, leaves, replayed: Replayed::default(), unlogged: 0, unused_manifests: 0 };
+    walk.run(from, Taking::Logged).await?;
+    if walk.unlogged > 0 {
+        walk.run(from, Taking::Unlogged).await?;
+    }
+    walk.replayed.skipped += walk.unused_manifests;
+    Ok(walk.replayed)
+}
+
+/// Index of the leaf of each object, from leaf `from` on: as a crash can only take leaves off the end, no others can be
+/// missing.
+fn leaves_behind(inner: &Inner, from: u64) -> Result<HashMap<ObjectId, u64>, ArchiveError> {
     let size = inner.objects.size();
-    let mut objects = HashSet::new();
+    let mut objects = HashMap::new();
     let mut at = from.min(size);
     while at < size {
         let end = size.min(at + LEAVES_STEP);
-        for entry in inner.objects.entries(at..end)? {
+        for (index, entry) in (at..end).zip(inner.objects.entries(at..end)?) {
             let leaf: Leaf = serde_json::from_slice(&entry).map_err(|_| ArchiveError::Record)?;
-            objects.insert(leaf.object);
+            objects.insert(leaf.object, index);
         }
         at = end;
     }
     Ok(objects)
 }
 
-async fn replay_instance(
-    inner: &Inner,
-    location: Location,
-    header: &RecordHeader,
-    known_leaves: &HashSet<String>,
-    replayed: &mut Replayed,
-) -> Result<(), ArchiveError> {
-    let Some(key) = inner.study_keys.get(header.key).await? else {
-        replayed.skipped += 1;
-        return Ok(());
-    };
-    let object = inner.vault.open(location, &key).await?;
-    let record = InstanceRecord::from_bytes(object.metadata())?;
-    let leaf = record.leaf(header.object, header.key, &key);
-    let attributes = extract(&record.outline).map_err(|_| ArchiveError::Record)?;
-    let instance = new_instance(&record, attributes, location, header.object, header.key, object.plain_len());
-    let is_version = match inner.insert(vec![instance]).await?.first() {
-        Some(Acceptance::New) => {
-            replayed.objects += 1;
-            true
+struct Walk<'a> {
+    inner: &'a Inner,
+    leaves: HashMap<ObjectId, u64>,
+    replayed: Replayed,
+    /// Objects without a leaf that the first walk has met.
+    unlogged: u64,
+    /// Manifests that the last walk had no use for.
+    unused_manifests: u64,
+}
+
+impl Walk<'_> {
+    /// Two objects can be accepted in another order than the one in which they came into the packs, where they came at
+    /// once. Which one is the visible version must not change: so records are held back and taken in the order of their
+    /// leaves, manifests behind all that was met before them.
+    async fn run(&mut self, from: Position, taking: Taking) -> Result<(), ArchiveError> {
+        self.unused_manifests = 0;
+        let mut position = from;
+        let mut held: BTreeMap<(u64, Location), RecordHeader> = BTreeMap::new();
+        let mut latest = 0;
+        loop {
+            let records = self.inner.vault.scan(position, STEP).await?;
+            let Some((last, _)) = records.last() else { break };
+            position = last.end();
+            for (location, header) in records {
+                let order = match self.order(&header, taking) {
+                    Some(Order::At(order)) => order,
+                    Some(Order::BehindAll) => latest,
+                    None => continue,
+                };
+                latest = latest.max(order);
+                held.insert((order, location), header);
+            }
+            while held.len() > HELD_BACK
+                && let Some(((_, location), header)) = held.pop_first()
+            {
+                self.take(location, &header).await?;
+            }
         }
-        Some(Acceptance::Conflict | Acceptance::Duplicate) => is_current(inner, header, &record).await?,
-        None => false,
-    };
-    if !is_version {
-        // the second of two that came at once with the same bytes
-        replayed.skipped += 1;
-        return Ok(());
+        for ((_, location), header) in held {
+            self.take(location, &header).await?;
+        }
+        Ok(())
     }
-    if !known_leaves.contains(&header.object.to_string()) {
-        inner.objects.append(&[leaf])?;
-        replayed.leaves += 1;
+
+    /// Where the record stands in the order of this walk; `None` where it is not for this walk.
+    fn order(&mut self, header: &RecordHeader, taking: Taking) -> Option<Order> {
+        self.replayed.records += u64::from(taking == Taking::Logged);
+        match (header.kind, self.leaves.get(&header.object), taking) {
+            (RecordKind::Manifest, ..) => Some(Order::BehindAll),
+            (RecordKind::Instance | RecordKind::Conflict, Some(leaf), Taking::Logged) => Some(Order::At(*leaf)),
+            (RecordKind::Instance | RecordKind::Conflict, Some(_), Taking::Unlogged) => None,
+            (RecordKind::Instance | RecordKind::Conflict, None, Taking::Logged) => {
+                self.unlogged += 1;
+                None
+            }
+            (RecordKind::Instance | RecordKind::Conflict, None, Taking::Unlogged) => Some(Order::At(0)),
+            _ => {
+                self.replayed.skipped += u64::from(taking == Taking::Logged);
+                None
+            }
+        }
     }
-    Ok(())
+
+    async fn take(&mut self, location: Location, header: &RecordHeader) -> Result<(), ArchiveError> {
+        let taken = match header.kind {
+            RecordKind::Manifest => self.take_manifest(location, header).await,
+            _ => self.take_instance(location, header).await,
+        };
+        match taken {
+            Err(error) if error.is_damage() => {
+                // what stands behind it must come back all the same; `verify` names it too
+                tracing::error!(object = %header.object, %location, error = %chain(&error), "a record is damaged");
+                self.replayed.damaged += 1;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn take_instance(&mut self, location: Location, header: &RecordHeader) -> Result<(), ArchiveError> {
+        let inner = self.inner;
+        let Some(key) = inner.study_keys.get(header.key).await? else {
+            self.replayed.skipped += 1;
+            return Ok(());
+        };
+        let object = inner.vault.open(location, &key).await?;
+        let record = InstanceRecord::from_bytes(object.metadata())?;
+        let leaf = record.leaf(header.object, header.key, &key);
+        let attributes = extract(&record.outline).map_err(|_| ArchiveError::Record)?;
+        let instance = new_instance(&record, attributes, location, header.object, header.key, object.plain_len());
+        let acceptance = inner.insert(vec![instance]).await?.pop().ok_or(ArchiveError::Stopped)??;
+        let is_version = match acceptance {
+            Acceptance::New => {
+                self.replayed.objects += 1;
+                true
+            }
+            _ => is_current(inner, header, &record).await?,
+        };
+        if !is_version {
+            // the second of two that came at once with the same bytes
+            self.replayed.skipped += 1;
+            return Ok(());
+        }
+        if !self.leaves.contains_key(&header.object) {
+            inner.objects.append(&[leaf])?;
+            self.replayed.leaves += 1;
+        }
+        Ok(())
+    }
+
+    async fn take_manifest(&mut self, location: Location, header: &RecordHeader) -> Result<(), ArchiveError> {
+        let inner = self.inner;
+        let Some(key) = inner.study_keys.get(header.key).await? else {
+            self.unused_manifests += 1;
+            return Ok(());
+        };
+        let object = inner.vault.open(location, &key).await?;
+        let head: ManifestHead = postcard::from_bytes(object.metadata()).map_err(|_| ArchiveError::Record)?;
+        let series = inner.index.series_of(&head.study, &RowFilter::All).await?;
+        let Some(row) = series.into_iter().find(|row| row.uid == head.series) else {
+            self.unused_manifests += 1;
+            return Ok(());
+        };
+        let place = place::to_index(location);
+        if row.manifest.is_some_and(|manifest| manifest.location >= place) {
+            return Ok(());
+        }
+        let pointer = ManifestPointer { location: place, count: head.count, data_length: head.data_length };
+        let manifest = inner.manifests.read(inner, KeyId(row.key_id), &pointer).await?;
+        let hot = inner.index.instances(&head.study, Some(&head.series), None, &RowFilter::All).await?;
+        let is_whole = is_whole(inner, &row, &manifest, &hot).await?;
+        let candidate = SealCandidate {
+            study: head.study,
+            series: head.series,
+            series_key: row.series_key,
+            key_id: row.key_id,
+            manifest: row.manifest,
+            hot_count: row.hot_count,
+            last_arrival: row.last_arrival,
+        };
+        let row_keys: Vec<i64> = hot.iter().map(|instance| instance.row_key).collect();
+        if !is_whole || !inner.index.seal(&candidate, &pointer, &row_keys).await? {
+            // it lost against an instance that came meanwhile, then as now: the series stays hot and is sealed again
+            self.unused_manifests += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Where a record stands in the order of a walk.
+enum Order {
+    At(u64),
+    BehindAll,
 }
 
 /// Whether the index holds this very record, as visible or as conflict version.
@@ -151,46 +281,24 @@ pub(crate) async fn is_current(
     Ok(conflicts.iter().any(|conflict| conflict.object_id == object_id))
 }
 
-async fn replay_manifest(
+/// Whether every hot row, and every instance of the manifest before, stands in this one.
+async fn is_whole(
     inner: &Inner,
-    location: Location,
-    header: &RecordHeader,
-    replayed: &mut Replayed,
-) -> Result<(), ArchiveError> {
-    let Some(key) = inner.study_keys.get(header.key).await? else {
-        replayed.skipped += 1;
-        return Ok(());
-    };
-    let object = inner.vault.open(location, &key).await?;
-    let head: ManifestHead = postcard::from_bytes(object.metadata()).map_err(|_| ArchiveError::Record)?;
-    let series = inner.index.series_of(&head.study, &RowFilter::All).await?;
-    let Some(row) = series.into_iter().find(|row| row.uid == head.series) else {
-        replayed.skipped += 1;
-        return Ok(());
-    };
-    let place = place::to_index(location);
-    if row.manifest.is_some_and(|manifest| manifest.location >= place) {
-        return Ok(());
+    row: &SeriesRow,
+    manifest: &Manifest,
+    hot: &[InstanceRow],
+) -> Result<bool, ArchiveError> {
+    let held: HashMap<&Uid, [u8; 16]> =
+        manifest.entries.iter().map(|entry| (&entry.sop_instance, entry.object_id)).collect();
+    let holds = |uid: &Uid, object_id: [u8; 16]| held.get(uid) == Some(&object_id);
+    if !hot.iter().all(|instance| holds(&instance.ids.sop_instance, instance.object_id)) {
+        return Ok(false);
     }
-    let pointer = ManifestPointer { location: place, count: head.count, data_length: head.data_length };
-    let manifest = inner.manifests.read(inner, KeyId(row.key_id), &pointer).await?;
-    let hot = inner.index.instances(&head.study, Some(&head.series), None, &RowFilter::All).await?;
-    let is_whole = hot
-        .iter()
-        .all(|instance| manifest.entry(&instance.ids.sop_instance).is_some_and(|e| e.object_id == instance.object_id));
-    let candidate = SealCandidate {
-        study: head.study,
-        series: head.series,
-        series_key: row.series_key,
-        key_id: row.key_id,
-        manifest: row.manifest,
-        hot_count: row.hot_count,
-        last_arrival: row.last_arrival,
-    };
-    let row_keys: Vec<i64> = hot.iter().map(|instance| instance.row_key).collect();
-    if !is_whole || !inner.index.seal(&candidate, &pointer, &row_keys).await? {
-        // it lost against an instance that came meanwhile, then as now: the series stays hot and is sealed again
-        replayed.skipped += 1;
+    let Some(pointer) = &row.manifest else { return Ok(true) };
+    match inner.manifests.read(inner, KeyId(row.key_id), pointer).await {
+        Ok(before) => Ok(before.entries.iter().all(|entry| holds(&entry.sop_instance, entry.object_id))),
+        // it cannot be read any more: as many as it held is all that can be asked
+        Err(error) if error.is_damage() => Ok(manifest.entries.len() as u64 >= pointer.count + hot.len() as u64),
+        Err(error) => Err(error),
     }
-    Ok(())
 }

@@ -19,17 +19,20 @@ impl Archive {
     /// Seals the series into which nothing came for [`crate::Settings::seal_after`]. Returns how many.
     ///
     /// # Errors
-    /// The first [`ArchiveError`]; the series stays hot and is tried again in the next round.
+    /// The first [`ArchiveError`]; that series stays hot and is tried again in the next round, the others are sealed.
     pub async fn seal_quiet(&self) -> Result<u32, ArchiveError> {
         let inner = &self.inner;
+        let _turn = inner.sealing.lock().await;
         let quiet_since = inner.clock.now() - inner.settings.seal_after;
-        let mut sealed = 0;
+        let (mut sealed, mut failure) = (0, None);
         for candidate in inner.index.series_to_seal(quiet_since, ROUND).await? {
-            if seal_series(inner, &candidate).await? {
-                sealed += 1;
+            match seal_series(inner, &candidate).await {
+                Ok(is_sealed) => sealed += u32::from(is_sealed),
+                // one damaged record must not keep all other series hot
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        Ok(sealed)
+        failure.map_or(Ok(sealed), Err)
     }
 }
 

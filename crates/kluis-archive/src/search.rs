@@ -1,5 +1,7 @@
 //! Searching at the three levels, hot and sealed alike. Rows the principal may not see are left out by the database.
 
+use std::collections::HashSet;
+
 use kluis_dicom::{
     Uid,
     query::{Level, Query},
@@ -153,21 +155,33 @@ impl Inner {
     async fn instances_of_series(&self, series: &SeriesMatch, rows: &RowFilter) -> Result<Vec<Match>, ArchiveError> {
         let mut own: Vec<(Option<i64>, Uid, Map<String, Value>)> = Vec::new();
         let syntax = |uid: &Uid| json!({ "vr": "UI", "Value": [uid.as_str()] });
-        if let Some(pointer) = &series.manifest {
+        let hot = match series.hot_count {
+            0 => Vec::new(),
+            _ => self.index.instances(&series.study, Some(&series.series), None, rows).await?,
+        };
+        let mut manifest = series.manifest;
+        if (hot.len() as u64) < series.hot_count {
+            // sealed between the two looks: what is no longer a row stands in the manifest of now
+            let now = self.index.series_of(&series.study, rows).await?;
+            manifest = now.into_iter().find(|row| row.uid == series.series).and_then(|row| row.manifest);
+        }
+        let mut sealed = HashSet::new();
+        if let Some(pointer) = &manifest {
             let manifest = self.manifests.read(self, KeyId(series.key_id), pointer).await?;
             for entry in &manifest.entries {
                 let mut attributes: Map<String, Value> =
                     serde_json::from_str(&entry.attributes).map_err(|_| ArchiveError::Record)?;
                 attributes.insert(AVAILABLE_TRANSFER_SYNTAX.to_owned(), syntax(&entry.transfer_syntax));
                 own.push((entry.number, entry.sop_instance.clone(), attributes));
+                if !hot.is_empty() {
+                    sealed.insert(entry.object_id);
+                }
             }
         }
-        if series.hot_count > 0 {
-            for row in self.index.instances(&series.study, Some(&series.series), None, rows).await? {
-                let mut attributes = row.attributes;
-                attributes.insert(AVAILABLE_TRANSFER_SYNTAX.to_owned(), syntax(&row.transfer_syntax));
-                own.push((row.number, row.ids.sop_instance, attributes));
-            }
+        for row in hot.into_iter().filter(|row| !sealed.contains(&row.object_id)) {
+            let mut attributes = row.attributes;
+            attributes.insert(AVAILABLE_TRANSFER_SYNTAX.to_owned(), syntax(&row.transfer_syntax));
+            own.push((row.number, row.ids.sop_instance, attributes));
         }
         own.sort_by_key(|(number, ..)| number.unwrap_or(i64::MAX));
         Ok(own

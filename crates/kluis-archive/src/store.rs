@@ -132,10 +132,7 @@ impl From<AttributesError> for StoreError {
 
 impl From<ArchiveError> for StoreError {
     fn from(error: ArchiveError) -> Self {
-        match error {
-            ArchiveError::Vault(VaultError::StorageFull) => Self::StorageFull,
-            other => Self::Unavailable(Arc::new(other)),
-        }
+        if error.is_full() { Self::StorageFull } else { Self::Unavailable(Arc::new(error)) }
     }
 }
 
@@ -294,6 +291,11 @@ struct Version {
 
 impl Archive {
     async fn keep(&self, permit: &Permit<Store>, transport: Transport, object: Object) -> Result<Stored, StoreError> {
+        if permit.act().study.is_some() {
+            // its own entry is of this study, and counts the object
+            permit.make_durable().await?;
+            return self.keep_version(permit, transport, object).await;
+        }
         let entry = self.open_study_entry(permit, &object.attributes.ids.study).await?;
         let result = self.keep_version(permit, transport, object).await;
         entry.close(if result.is_ok() { Outcome::Done } else { Outcome::Failed });
@@ -332,7 +334,7 @@ impl Archive {
         match self.commit(&record, object.attributes, &key, object.writer).await? {
             Acceptance::New => Ok(Stored { ids, transfer_syntax, is_duplicate: false }),
             Acceptance::Duplicate => Ok(Stored { ids, transfer_syntax, is_duplicate: true }),
-            Acceptance::Conflict => {
+            Acceptance::Conflict | Acceptance::KnownConflict => {
                 tracing::warn!(study = %key_id, "conflict: other bytes arrived under a known SOP Instance UID");
                 Err(StoreError::Conflict { ids: Box::new(ids) })
             }
@@ -351,7 +353,7 @@ impl Archive {
         let data_set_length = writer.plain_len();
         let sealed = writer.finish(key, &record.to_bytes()?).await?;
         // held until the row is in the index, so that a watermark never passes an object that is not in it
-        let _ingest = Arc::clone(&self.inner.ingest).read_owned().await;
+        let _ingest = self.inner.ingest.read().await;
         let locations = self.inner.vault.commit(vec![sealed]).await?;
         let location = *locations.first().ok_or(ArchiveError::Stopped)?;
         let accepted = Accepted {

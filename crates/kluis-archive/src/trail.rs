@@ -6,7 +6,7 @@
 //! dropped unfinished counts as interrupted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -74,6 +74,21 @@ struct Counts {
     interrupted: u64,
 }
 
+impl Counts {
+    fn add(&mut self, other: Self) {
+        let pairs = [
+            (&mut self.done, other.done),
+            (&mut self.absent, other.absent),
+            (&mut self.denied, other.denied),
+            (&mut self.failed, other.failed),
+            (&mut self.interrupted, other.interrupted),
+        ];
+        for (count, more) in pairs {
+            *count = count.saturating_add(more);
+        }
+    }
+}
+
 pub(crate) struct Trail {
     log: Arc<Log>,
     clock: Arc<dyn Clock>,
@@ -126,12 +141,33 @@ impl Trail {
             return Ok(());
         }
         due.sort_by_key(|(_, tally)| tally.begin);
+        if let Err(error) = self.write_ends(&due, now) {
+            // not a count is lost: they are written when the log can be written to again
+            self.put_back(due);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn write_ends(&self, due: &[(Subject, Tally)], now: OffsetDateTime) -> Result<(), ArchiveError> {
         let mut leaves = Vec::new();
-        for (subject, tally) in &due {
+        for (subject, tally) in due {
             leaves.extend(ends(subject, tally, now)?);
         }
         self.log.append(&leaves)?;
         Ok(())
+    }
+
+    fn put_back(&self, due: Vec<(Subject, Tally)>) {
+        let mut tallies = self.lock();
+        for (subject, old) in due {
+            match tallies.entry(subject) {
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(old);
+                }
+                hash_map::Entry::Occupied(mut place) => place.get_mut().counts.add(old.counts),
+            }
+        }
     }
 
     fn begin(&self, subject: &Subject, peer: Option<IpAddr>) -> Result<u64, ArchiveError> {
@@ -198,6 +234,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Makes its begin durable; it is written again where the tally was closed meanwhile.
+    pub(crate) async fn make_durable(&self, peer: Option<IpAddr>) -> Result<(), ArchiveError> {
+        let Some(subject) = &self.subject else { return Ok(()) };
+        let begin = self.trail.begin(subject, peer)?;
+        self.trail.make_durable(begin).await
+    }
+
     pub(crate) fn close(mut self, outcome: Outcome) {
         if let Some(subject) = self.subject.take() {
             self.trail.close(subject, outcome);

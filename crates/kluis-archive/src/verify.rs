@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use kluis_index::Counts;
+use kluis_keys::ObjectId;
 use kluis_policy::RowFilter;
 use kluis_vault::{Location, ObjectReader, Position, RecordHeader, RecordKind};
 use serde::Serialize;
@@ -88,14 +90,19 @@ impl Archive {
 
 impl Inner {
     async fn verify(&self, full: bool) -> Result<VerifyReport, ArchiveError> {
-        let mut report = VerifyReport { full, ..VerifyReport::default() };
+        let mut report = VerifyReport { full, findings: self.rolled_back.clone(), ..VerifyReport::default() };
+        // what is stored is to be looked at, not what is remembered of it
+        self.manifests.clear();
         // nothing is between pack and index while the ends are read; what comes later is not part of this look
-        let (end, objects_size) = {
+        let (end, objects_size, counts) = {
             let _quiet = self.ingest.write().await;
-            (self.vault.position().await?, self.objects.size())
+            (self.vault.position().await?, self.objects.size(), self.index.counts(&RowFilter::All).await?)
         };
+        if self.rolled_back.is_empty() {
+            report.findings.extend(self.look_back().await?);
+        }
         self.verify_logs(&mut report).await?;
-        let mut leaves = self.leaves(objects_size, &mut report)?;
+        let mut leaves = self.leaves(objects_size, &mut report);
         let mut position = Position::default();
         'packs: loop {
             let records = self.vault.scan(position, STEP).await?;
@@ -105,23 +112,56 @@ impl Inner {
                 if (Position { pack: location.pack, offset: location.offset }) >= end {
                     break 'packs;
                 }
-                self.verify_record(*location, header, &mut leaves, &mut report).await?;
+                match self.verify_record(*location, header, &mut leaves, &mut report).await {
+                    Err(error) if error.is_damage() => {
+                        report.find("vault", crate::error::chain(&error), header.object.to_string());
+                    }
+                    other => other?,
+                }
             }
         }
         for (object, (index, _)) in leaves {
             report.find("vault", "the ledger names an object that no pack holds", format!("leaf {index}, {object}"));
         }
-        self.verify_counts(&mut report).await?;
+        verify_counts(&counts, &mut report);
         Ok(report)
+    }
+
+    /// What the watermark contradicts. Logs and packs were synced before it was stored, so that no crash can take from
+    /// them what it names: where they are shorter, an older copy was put in their place.
+    pub(crate) async fn look_back(&self) -> Result<Vec<Finding>, ArchiveError> {
+        let Some(mark) = self.index.watermark().await? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for (name, held, seen) in
+            [("objects", self.objects.size(), mark.objects_size), ("audit", self.audit.size(), mark.audit_size)]
+        {
+            if held < seen {
+                let what = format!("the log holds {held} leaves, the index has seen {seen}: it was rolled back");
+                found.push(Finding { store: "ledger", what, which: name.to_owned() });
+            }
+        }
+        let end = self.vault.position().await?;
+        if end < (Position { pack: mark.pack, offset: mark.offset }) {
+            let what = "the packs end before the place up to which the index has seen them".to_owned();
+            found.push(Finding { store: "vault", what, which: format!("pack {}, offset {}", mark.pack, mark.offset) });
+        }
+        for finding in &found {
+            tracing::error!(store = finding.store, which = finding.which, what = finding.what, "rolled back");
+        }
+        Ok(found)
     }
 
     async fn verify_logs(&self, report: &mut VerifyReport) -> Result<(), ArchiveError> {
         for (name, log) in [("objects", &self.objects), ("audit", &self.audit)] {
             let log = std::sync::Arc::clone(log);
-            let checked =
-                tokio::task::spawn_blocking(move || log.verify()).await.map_err(|_| ArchiveError::Stopped)??;
-            for finding in checked.findings {
-                report.find("ledger", finding.to_string(), name);
+            let checked = tokio::task::spawn_blocking(move || log.verify()).await.map_err(|_| ArchiveError::Stopped)?;
+            match checked {
+                Ok(checked) => {
+                    for finding in checked.findings {
+                        report.find("ledger", finding.to_string(), name);
+                    }
+                }
+                Err(error) => report.find("ledger", crate::error::chain(&error), name),
             }
         }
         report.object_leaves = self.objects.size();
@@ -132,35 +172,48 @@ impl Inner {
         Ok(())
     }
 
-    fn leaves(&self, size: u64, report: &mut VerifyReport) -> Result<HashMap<String, (u64, Leaf)>, ArchiveError> {
+    fn leaves(&self, size: u64, report: &mut VerifyReport) -> HashMap<ObjectId, (u64, Leaf)> {
         let mut leaves = HashMap::new();
         let mut at = 0;
         while at < size {
             let end = size.min(at + LEAVES_STEP);
-            for (index, entry) in (at..end).zip(self.objects.entries(at..end)?) {
+            let entries = self.objects.entries(at..end).unwrap_or_else(|error| {
+                report.find("ledger", crate::error::chain(&error), format!("leaves {at} to {end}"));
+                Vec::new()
+            });
+            for (index, entry) in (at..end).zip(entries) {
                 match serde_json::from_slice::<Leaf>(&entry) {
                     Ok(leaf) => {
-                        leaves.insert(leaf.object.clone(), (index, leaf));
+                        let object = leaf.object;
+                        if leaves.insert(object, (index, leaf)).is_some() {
+                            report.find(
+                                "ledger",
+                                "the object has more than one leaf",
+                                format!("leaf {index}, {object}"),
+                            );
+                        }
                     }
                     Err(_) => report.find("ledger", "a leaf cannot be read", format!("leaf {index}")),
                 }
             }
             at = end;
         }
-        Ok(leaves)
+        leaves
     }
 
     async fn verify_record(
         &self,
         location: Location,
         header: &RecordHeader,
-        leaves: &mut HashMap<String, (u64, Leaf)>,
+        leaves: &mut HashMap<ObjectId, (u64, Leaf)>,
         report: &mut VerifyReport,
     ) -> Result<(), ArchiveError> {
         let which = header.object.to_string();
-        let leaf = leaves.remove(&which);
+        let leaf = leaves.remove(&header.object);
         let Some(key) = self.study_keys.get(header.key).await? else {
-            report.erased += 1;
+            // no act of this archive destroys a key, so that this is a loss
+            report.find("keys", "the key of the study is gone", which);
+            report.erased += u64::from(header.kind != RecordKind::Manifest);
             return Ok(());
         };
         let object = match self.vault.open(location, &key).await {
@@ -206,16 +259,14 @@ impl Inner {
         }
         Ok(())
     }
+}
 
-    async fn verify_counts(&self, report: &mut VerifyReport) -> Result<(), ArchiveError> {
-        let counts = self.index.counts(&RowFilter::All).await?;
-        report.instances = counts.hot_instances + counts.sealed_instances;
-        let shown = report.instances + counts.conflicts;
-        let held = (report.objects + report.erased).saturating_sub(report.orphans);
-        if shown > held {
-            report.find("vault", format!("the index shows {shown} objects, the packs hold {held}"), "packs");
-        }
-        Ok(())
+fn verify_counts(counts: &Counts, report: &mut VerifyReport) {
+    report.instances = counts.hot_instances + counts.sealed_instances;
+    let shown = report.instances + counts.conflicts;
+    let held = (report.objects + report.erased).saturating_sub(report.orphans);
+    if shown > held {
+        report.find("vault", format!("the index shows {shown} objects, the packs hold {held}"), "packs");
     }
 }
 

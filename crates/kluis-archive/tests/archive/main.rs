@@ -1,155 +1,22 @@
 //! The archive on its real stores: SQLite, packs on disk, logs on disk.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod gated_vault;
+#[cfg(test)]
+mod site;
+#[cfg(test)]
+mod verify;
 
-use futures_util::StreamExt;
-use kluis_archive::{
-    Archive, Clock, Expected, Incoming, Origin, Outcome, Parts, Permit, Refused, Replayed, RetrieveError, Settings,
-    StoreError, Stored, act,
-};
-use kluis_dicom::{
-    part10::Source,
-    query::{Level, Query},
-};
-use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
-use kluis_index::{
-    Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
-};
-use kluis_keys::{KeyRing, LogSigner, RootProvider};
-use kluis_ledger::Log;
-use kluis_policy::{Door, Principal, Role, Target, Transport};
+use std::{sync::Arc, task::Poll, time::Duration};
+
+use kluis_archive::{Outcome, StoreError, act};
+use kluis_policy::{Principal, Role};
 use kluis_testkit::SmallInstance;
-use kluis_vault::{DiskVault, Position, Vault};
 use tempfile::TempDir;
-use time::OffsetDateTime;
 
-struct Signer(LogSigner);
-
-impl kluis_ledger::Signer for Signer {
-    fn public_key(&self) -> [u8; 32] {
-        self.0.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message)
-    }
-}
-
-/// A clock that tests move.
-struct TestClock(Mutex<OffsetDateTime>);
-
-impl Clock for TestClock {
-    fn now(&self) -> OffsetDateTime {
-        *self.0.lock().unwrap()
-    }
-}
-
-fn clock() -> Arc<TestClock> {
-    Arc::new(TestClock(Mutex::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap())))
-}
-
-async fn open(dir: &Path, clock: Arc<TestClock>) -> (Archive, Replayed) {
-    let keys_dir = dir.join("keys");
-    let provider = RootProvider::KeyFile(keys_dir.join("root.key"));
-    let keys = if keys_dir.exists() {
-        KeyRing::open(&keys_dir, &provider).unwrap()
-    } else {
-        KeyRing::create(&keys_dir, &provider).unwrap()
-    };
-    let log = |name: &str| {
-        let signer = Box::new(Signer(keys.log_signer(name).unwrap()));
-        Arc::new(Log::open(&dir.join(name), &dir.join(format!("{name}.vkey")), "example.org/log", signer).unwrap())
-    };
-    let (objects, audit) = (log("objects"), log("audit"));
-    let index = Arc::new(SqliteIndex::open(&dir.join("index.db"), &keys.derive("index/1")).unwrap());
-    let vault = DiskVault::open(&dir.join("packs"), kluis_vault::Settings::default()).unwrap();
-    let mark = index.watermark().await.unwrap();
-    vault.recover(mark.map_or_else(Position::default, |m| Position { pack: m.pack, offset: m.offset })).await.unwrap();
-    let directory: Arc<dyn Directory> =
-        Arc::new(SqliteDirectory::open(&dir.join("directory.db"), &keys.derive("directory/1")).unwrap());
-    let authority = Arc::new(CertificateAuthority::create(clock.now()).unwrap());
-    let parts = Parts {
-        authenticator: Arc::new(Authenticator::new(Arc::clone(&directory))),
-        registrar: Registrar::new(directory, authority),
-        key_table: Arc::new(SqliteKeyTable::open(&dir.join("keys.db"), &keys.derive("keytable/1")).unwrap()),
-        keys,
-        index,
-        vault: Arc::new(vault),
-        objects,
-        audit,
-        clock,
-    };
-    let settings = Settings { seal_after: Duration::from_secs(60), ..Settings::default() };
-    Archive::open(parts, settings).await.unwrap()
-}
-
-/// Drops the archive as a crash would, with nothing written down, and lets its task see that.
-async fn end(archive: Archive) {
-    drop(archive);
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-}
-
-fn person(role: Role, referring: Option<&str>) -> Principal {
-    Principal::Person { name: "someone".to_owned(), role, referring: referring.map(str::to_owned) }
-}
-
-const ORIGIN: Origin = Origin { door: Door::Web, peer: None };
-
-async fn store(archive: &Archive, instance: &SmallInstance) -> Result<Stored, StoreError> {
-    let permit = archive.admit(&Principal::Operator, ORIGIN, act::Store { study: None }).await.unwrap();
-    let incoming = Incoming { source: Source::File, expected: Expected::default(), transport: Transport::Local };
-    let mut stream = archive.begin_store(permit, incoming);
-    for slice in instance.file().chunks(100) {
-        stream.write(slice).await?;
-    }
-    stream.finish().await
-}
-
-async fn permit(archive: &Archive, principal: &Principal, study: &str) -> Result<Permit<act::Retrieve>, Refused> {
-    archive.admit(principal, ORIGIN, act::Retrieve { target: Target::study(study.parse().unwrap()) }).await
-}
-
-async fn data_sets(archive: &Archive, study: &str) -> Result<Vec<Vec<u8>>, RetrieveError> {
-    let holding = archive.holding(permit(archive, &Principal::Operator, study).await.unwrap()).await?;
-    let mut all = Vec::new();
-    for instance in &holding.instances {
-        let reader = archive.open_instance(&holding, instance).await?;
-        let mut bytes = Vec::new();
-        let mut parts = Box::pin(reader.data_set());
-        while let Some(part) = parts.next().await {
-            bytes.extend_from_slice(&part.unwrap());
-        }
-        all.push(bytes);
-    }
-    holding.complete();
-    Ok(all)
-}
-
-async fn verify_is_clean(archive: &Archive) {
-    let permit = archive.admit(&Principal::Operator, ORIGIN, act::VerifyArchive).await.unwrap();
-    let report = archive.verify(permit, true).await.unwrap();
-    assert!(report.findings.is_empty(), "{report:?}");
-}
-
-async fn count(archive: &Archive, principal: &Principal) -> usize {
-    let permit = archive.admit(principal, ORIGIN, act::Search { level: kluis_policy::Level::Study }).await.unwrap();
-    let found = archive.search(permit, &Query::all(Level::Study, 100)).await.unwrap();
-    found.matches.len()
-}
+use site::{ORIGIN, clock, count, data_sets, end, open, permit, person, store, verify_is_clean};
 
 #[tokio::test]
 async fn stored_bytes_come_back_hot_and_sealed() {
@@ -170,6 +37,25 @@ async fn stored_bytes_come_back_hot_and_sealed() {
     assert_eq!(archive.seal_quiet().await.unwrap(), 0);
     assert!(data_sets(&archive, &instances[0].study).await.unwrap() == sent);
     assert!(store(&archive, &instances[0]).await.unwrap().is_duplicate, "known from the manifest");
+    verify_is_clean(&archive).await;
+}
+
+/// A client that closes its connection, or an association that is cut, drops the future of the handler.
+#[tokio::test]
+async fn an_object_is_carried_through_when_its_sender_goes_away() {
+    let dir = TempDir::new().unwrap();
+    let (archive, _) = open(dir.path(), clock()).await;
+    let instance = SmallInstance::new(1, 1, 1, 1);
+    let mut storing = Box::pin(store(&archive, &instance));
+    let polled = std::future::poll_fn(|context| Poll::Ready(storing.as_mut().poll(context).is_pending()));
+    assert!(polled.await);
+    drop(storing);
+    let arrived = async {
+        while count(&archive, &Principal::Operator).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the object is lost");
     verify_is_clean(&archive).await;
 }
 

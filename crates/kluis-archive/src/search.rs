@@ -55,6 +55,8 @@ pub struct Found {
     pub matches: Vec<Match>,
     /// There are more behind them.
     pub has_more: bool,
+    /// A filter of the query is on an attribute that is not kept at this level: it was passed over (PS3.4 C.4.1.1.4).
+    pub has_unmatched_filter: bool,
 }
 
 /// One row.
@@ -96,13 +98,14 @@ impl Archive {
             permit.finish(Outcome::Failed);
             return Err(SearchError::WrongLevel);
         }
+        let has_unmatched_filter = query.filters.iter().any(|filter| !kluis_index::is_searchable(level, &filter.path));
         let found = if level == Level::Instance {
             self.inner.search_instances(query, permit.rows()).await
         } else {
             self.inner.search_rows(query, permit.rows()).await
         };
         match found {
-            Ok(found) => Ok(permit.disclose(found)),
+            Ok(found) => Ok(permit.disclose(Found { has_unmatched_filter, ..found })),
             Err(error) => {
                 permit.finish(Outcome::Failed);
                 Err(error.into())
@@ -114,12 +117,16 @@ impl Archive {
 impl Inner {
     async fn search_rows(&self, query: &Query, rows: &RowFilter) -> Result<Found, ArchiveError> {
         let page = self.index.search(query, rows).await?;
-        Ok(Found { matches: page.matches.into_iter().map(Match::from).collect(), has_more: page.has_more })
+        Ok(Found {
+            matches: page.matches.into_iter().map(Match::from).collect(),
+            has_more: page.has_more,
+            has_unmatched_filter: false,
+        })
     }
 
     /// Instances stand in rows and in manifests: series by series, both are put together and matched here.
     async fn search_instances(&self, query: &Query, rows: &RowFilter) -> Result<Found, ArchiveError> {
-        let mut found = Found { matches: Vec::new(), has_more: false };
+        let mut found = Found { matches: Vec::new(), has_more: false, has_unmatched_filter: false };
         let mut to_skip = query.offset;
         let mut walked = 0;
         let mut after = None;

@@ -207,7 +207,7 @@ pub(crate) enum StudyCommand {
 /// Arguments of `kluis verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Read and decrypt every byte, and compare its digest, instead of headers only.
+    /// Read and decrypt every byte and compare its digest; without it, headers and metadata only.
     #[arg(long)]
     pub(crate) full: bool,
 }

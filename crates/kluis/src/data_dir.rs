@@ -33,6 +33,16 @@ impl DataDir {
         self.0.join("keys")
     }
 
+    /// Wrapped study keys: not derived from anything.
+    pub(crate) fn key_table(&self) -> PathBuf {
+        self.keys().join("keys.db")
+    }
+
+    /// Devices, people and tokens: not derived from anything.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.index().join("directory.db")
+    }
+
     pub(crate) fn index(&self) -> PathBuf {
         self.0.join("index")
     }
@@ -61,19 +71,15 @@ impl DataDir {
     /// Makes the folders, readable by the owner only.
     pub(crate) fn create(&self) -> Result<()> {
         for folder in [self.0.clone(), self.keys(), self.index(), self.packs(), self.ledger(), self.0.join("run")] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
-                .with_context(|| format!("cannot restrict the folder {}", folder.display()))?;
+            private_folder(&folder)?;
         }
         Ok(())
     }
 
     /// Takes the lock; it goes with the process.
     pub(crate) fn lock(&self) -> Result<Option<File>> {
+        // a backup need not hold this folder
+        private_folder(&self.0.join("run"))?;
         let path = self.0.join("run").join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -96,6 +102,16 @@ impl DataDir {
         }
         Ok(())
     }
+}
+
+fn private_folder(folder: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot restrict the folder {}", folder.display()))
 }
 
 /// Writes a file of which nobody ever sees a half: into a file beside it, synced, renamed.

@@ -8,6 +8,7 @@ mod data_dir;
 mod local;
 mod node;
 mod process;
+mod say;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -21,6 +22,7 @@ use crate::{
     command::Output,
     data_dir::DataDir,
     local::Local,
+    say::say,
 };
 
 /// Done.
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             if json {
-                println!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+                say!("{}", serde_json::json!({ "error": format!("{error:#}") }));
             } else {
                 eprintln!("error: {error:#}");
             }

@@ -42,17 +42,20 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     dir.require_initialised()?;
     let config = Config::read(&dir.config())?;
     let Some(lock) = dir.lock()? else { return Ok(None) };
+    // nobody runs: what a killed node left behind tells addresses that are no longer true
+    let _ = std::fs::remove_file(dir.addresses());
+    require_what_cannot_be_made_anew(dir)?;
     let keys = KeyRing::open(&dir.keys(), &root_provider(dir, &config)?).context("cannot open the keys")?;
     let authority = Arc::new(read_authority(dir, &keys)?);
     let directory: Arc<dyn Directory> = Arc::new(
-        SqliteDirectory::open(&dir.index().join("directory.db"), &keys.derive("directory/1"))
+        SqliteDirectory::open(&dir.directory(), &keys.derive("directory/1"))
             .context("cannot open the directory of devices and people")?,
     );
     let index: Arc<dyn Index> = Arc::new(
         SqliteIndex::open(&dir.index().join("index.db"), &keys.derive("index/1"))
             .context("cannot open the index; `kluis index rebuild` makes it anew from the packs")?,
     );
-    let key_table = SqliteKeyTable::open(&dir.keys().join("keys.db"), &keys.derive("keytable/1"))
+    let key_table = SqliteKeyTable::open(&dir.key_table(), &keys.derive("keytable/1"))
         .context("cannot open the table of study keys")?;
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&directory)));
     let parts = Parts {
@@ -72,6 +75,28 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     };
     let (archive, replayed) = Archive::open(parts, settings).await.context("cannot open the archive")?;
     Ok(Some(Node { archive, authenticator, authority, config, replayed, _lock: lock }))
+}
+
+/// A store that is empty where the packs are not would let the node run on, and show what it cannot read.
+fn require_what_cannot_be_made_anew(dir: &DataDir) -> Result<()> {
+    let is_in_use = std::fs::read_dir(dir.packs()).is_ok_and(|mut packs| packs.next().is_some());
+    if !is_in_use {
+        return Ok(());
+    }
+    if !dir.key_table().exists() {
+        bail!(
+            "{} is missing: without the study keys no image can be read; restore it from the backup",
+            dir.key_table().display()
+        );
+    }
+    if !dir.directory().exists() {
+        bail!(
+            "{} is missing: it holds devices, people and tokens; restore it from the backup, or make an empty file of \
+             that name and enrol them again",
+            dir.directory().display()
+        );
+    }
+    Ok(())
 }
 
 fn read_authority(dir: &DataDir, keys: &KeyRing) -> Result<CertificateAuthority> {

@@ -25,8 +25,8 @@ pub struct Search {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// `fuzzymatching=true` was asked; literal matching was done.
-    FuzzyMatching,
+    /// A matching attribute is not kept at this level; it was not matched.
+    NotMatched,
     /// The limit was greater than [`limits::RESULTS`].
     Limit,
     /// More results exist than the answer holds.
@@ -38,8 +38,8 @@ impl Warning {
     #[must_use]
     pub fn header_value(self) -> &'static str {
         match self {
-            Self::FuzzyMatching => {
-                "299 kluis \"The fuzzymatching parameter is not supported. Only literal matching has been performed.\""
+            Self::NotMatched => {
+                "299 kluis \"An attribute of the query is not searchable at this level. It has not been matched.\""
             }
             Self::Limit => "299 kluis \"The limit is greater than the maximum of 1000 results a page.\"",
             Self::MoreResults => "299 kluis \"There are additional results that can be requested.\"",
@@ -239,9 +239,6 @@ impl Parser {
             }
         }
         let mut warnings = Vec::new();
-        if self.is_fuzzy {
-            warnings.push(Warning::FuzzyMatching);
-        }
         if self.limit.is_some_and(|limit| limit > limits::RESULTS) {
             warnings.push(Warning::Limit);
         }

@@ -88,7 +88,7 @@ fn g12_g16_g28_g31_parameters() {
     assert_eq!(search("limit=0").unwrap().query.limit, 0);
     let found = search("limit=5000&fuzzymatching=true").unwrap();
     assert_eq!(found.query.limit, limits::RESULTS);
-    assert_eq!(found.warnings, [Warning::FuzzyMatching, Warning::Limit]);
+    assert_eq!(found.warnings, [Warning::Limit]);
     let list = Matching::List(strings(&["1", "2"]));
     assert_eq!(only_filter("multiplevaluematching=true&PatientID=1%5C2").1, list);
     assert_eq!(only_filter("emptyvaluematching=true&PatientID=%22%22").1, Matching::Empty);

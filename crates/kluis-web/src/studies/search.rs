@@ -44,6 +44,9 @@ async fn search(call: Call, level: Level) -> Result<Response<Body>, WebError> {
     };
     let found = call.archive().search(permit, &asked.query).await?;
     let mut warnings = asked.warnings;
+    if found.has_unmatched_filter {
+        warnings.push(Warning::NotMatched);
+    }
     if found.has_more {
         warnings.push(Warning::MoreResults);
     }

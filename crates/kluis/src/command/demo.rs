@@ -20,6 +20,7 @@ use crate::{
     },
     data_dir::DataDir,
     local,
+    say::say,
 };
 
 /// The same phantom each time.
@@ -42,13 +43,13 @@ pub(crate) async fn run(data: Option<PathBuf>, args: &DemoArgs, output: &Output)
     drop(client);
     let document = json!({ "sign_in": link.url, "https": running.https_url(), "data": dir.path() });
     output.print(&document, || {
-        println!();
-        println!("Kluis runs. Sign in with this link, good once:");
-        println!();
-        println!("  {}", link.url);
-        println!();
-        println!("The browser does not know the authority of this demo yet and warns; its certificate is");
-        println!("{}. Ctrl-C ends the demo.", dir.ca_certificate().display());
+        say!();
+        say!("Kluis runs. Sign in with this link, good once:");
+        say!();
+        say!("  {}", link.url);
+        say!();
+        say!("The browser does not know the authority of this demo yet and warns; its certificate is");
+        say!("{}. Ctrl-C ends the demo.", dir.ca_certificate().display());
     });
     if !args.no_browser {
         open_browser(&link.url);

@@ -14,6 +14,7 @@ use crate::{
     cli::{DeviceAddArgs, DeviceCommand},
     client::Client,
     command::{Output, segment, text_of},
+    say::say,
 };
 
 /// Runs the subcommand.
@@ -24,7 +25,7 @@ pub(crate) async fn run(client: &Client, command: &DeviceCommand, output: &Outpu
         DeviceCommand::Show { ae } => show(client, ae, output).await,
         DeviceCommand::Remove { ae } => {
             client.json(Method::DELETE, &format!("/control/devices/{}", segment(ae)), None).await?;
-            output.print(&json!({ "removed": ae }), || println!("removed {ae}; its certificate is worth nothing now"));
+            output.print(&json!({ "removed": ae }), || say!("removed {ae}; its certificate is worth nothing now"));
             Ok(())
         }
     }
@@ -38,6 +39,11 @@ async fn add(client: &Client, args: &DeviceAddArgs, output: &Output) -> Result<(
         None => None,
     };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    // before the device is enrolled: its key is told once and must have a place
+    for name in [format!("{}.key.pem", args.ae), format!("{}.cert.pem", args.ae)] {
+        let path = args.out.join(name);
+        anyhow::ensure!(!path.exists(), "{} is there already; choose another folder with --out", path.display());
+    }
     let request = json!({ "ae": args.ae, "rights": args.allow, "address": args.address, "csr_pem": csr });
     let device = client.json(Method::POST, "/control/devices", Some(&request)).await?;
     let mut files: Vec<PathBuf> = Vec::new();
@@ -56,11 +62,11 @@ async fn add(client: &Client, args: &DeviceAddArgs, output: &Output) -> Result<(
         "files": names,
     });
     output.print(&document, || {
-        println!("enrolled {} ({}), until {}", args.ae, text_of(&device, "rights"), text_of(&device, "expires_at"));
+        say!("enrolled {} ({}), until {}", args.ae, text_of(&device, "rights"), text_of(&device, "expires_at"));
         for name in &names {
-            println!("  {name}");
+            say!("  {name}");
         }
-        println!("Give the device its key and certificate, and ca.pem as the authority it trusts.");
+        say!("Give the device its key and certificate, and ca.pem as the authority it trusts.");
     });
     Ok(())
 }
@@ -69,7 +75,7 @@ async fn list(client: &Client, output: &Output) -> Result<()> {
     let devices = client.json(Method::GET, "/control/devices", None).await?;
     output.print(&devices, || {
         for device in devices.as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "{:16}  {:30}  until {}",
                 text_of(device, "ae"),
                 text_of(device, "rights"),
@@ -84,7 +90,7 @@ async fn show(client: &Client, ae: &str, output: &Output) -> Result<()> {
     let device = client.json(Method::GET, &format!("/control/devices/{}", segment(ae)), None).await?;
     output.print(&device, || {
         for key in ["ae", "rights", "address", "key_fingerprint", "created_at", "expires_at"] {
-            println!("{key:16} {}", text_of(&device, key));
+            say!("{key:16} {}", text_of(&device, key));
         }
     });
     Ok(())

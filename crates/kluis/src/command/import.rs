@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::{client::Client, command::Output};
+use crate::{client::Client, command::Output, say::say};
 
 /// Files on their way at once: they share the syncs of the vault.
 const AT_ONCE: usize = 4;
@@ -113,12 +113,12 @@ impl Report {
         let document = json!({ "stored": self.stored, "known": self.known, "failed": failed, "skipped": skipped });
         output.print(&document, || {
             for (path, why) in &self.skipped {
-                println!("skipped  {path}: {why}");
+                say!("skipped  {path}: {why}");
             }
             for (path, error) in &self.failed {
-                println!("failed   {path}: {error}");
+                say!("failed   {path}: {error}");
             }
-            println!(
+            say!(
                 "{} stored, {} known before, {} skipped, {} failed",
                 self.stored,
                 self.known,

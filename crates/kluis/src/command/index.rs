@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::{cli::IndexCommand, command::Output, data_dir::DataDir, local};
+use crate::{cli::IndexCommand, command::Output, data_dir::DataDir, local, say::say};
 
 /// Runs the subcommand; the node must be stopped.
 pub(crate) async fn run(dir: &DataDir, command: &IndexCommand, output: &Output) -> Result<()> {
@@ -33,9 +33,17 @@ async fn rebuild(dir: &DataDir, output: &Output) -> Result<()> {
         "objects": replayed.objects,
         "leaves": replayed.leaves,
         "skipped": replayed.skipped,
+        "damaged": replayed.damaged,
     });
     output.print(&document, || {
-        println!("{} objects from {} records; {} leaves added", replayed.objects, replayed.records, replayed.leaves);
+        say!(
+            "{} objects from {} records; {} leaves added; {} records passed over, {} damaged",
+            replayed.objects,
+            replayed.records,
+            replayed.leaves,
+            replayed.skipped,
+            replayed.damaged
+        );
     });
     Ok(())
 }

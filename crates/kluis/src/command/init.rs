@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     data_dir::{DataDir, write_atomically},
     local, node,
+    say::say,
 };
 
 /// Name of the first administrator's account.
@@ -33,18 +34,18 @@ pub(crate) async fn run(dir: &DataDir, args: &InitArgs, output: &Output) -> Resu
         "expires_at": link.expires_at,
     });
     output.print(&document, || {
-        println!("The vault is in {}.", dir.path().display());
+        say!("The vault is in {}.", dir.path().display());
         match (&config.root_key.key_file, &config.root_key.passphrase_file) {
-            (Some(path), _) => println!("Its root key is {}.", path.display()),
-            (_, Some(_)) => println!("Its root key is made from the passphrase."),
-            _ => println!("Its root key is {}.", node::default_key_file(dir).display()),
+            (Some(path), _) => say!("Its root key is {}.", path.display()),
+            (_, Some(_)) => say!("Its root key is made from the passphrase."),
+            _ => say!("Its root key is {}.", node::default_key_file(dir).display()),
         }
-        println!("Whoever loses the root key or the folder keys/ loses every image: keep a copy of both elsewhere.");
-        println!();
-        println!("Enrolment code for {ADMINISTRATOR}, good once, until {}:", link.expires_at);
-        println!("  {}", link.code);
-        println!("Start the node with `kluis serve --data {}`, then open:", dir.path().display());
-        println!("  {}", link.url);
+        say!("Whoever loses the root key or the folder keys/ loses every image: keep a copy of both elsewhere.");
+        say!();
+        say!("Enrolment code for {ADMINISTRATOR}, good once, until {}:", link.expires_at);
+        say!("  {}", link.code);
+        say!("Start the node with `kluis serve --data {}`, then open:", dir.path().display());
+        say!("  {}", link.url);
     });
     Ok(())
 }

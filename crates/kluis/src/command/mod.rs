@@ -13,6 +13,8 @@ pub(crate) mod verify;
 
 use serde_json::Value;
 
+use crate::say::say;
+
 /// Text for people, or one JSON document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -31,7 +33,7 @@ impl Output {
     /// Prints the document, or lets `text` print.
     pub(crate) fn print(&self, document: &Value, text: impl FnOnce()) {
         if self.json {
-            println!("{document}");
+            say!("{document}");
         } else {
             text();
         }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{cli::StudyCommand, client::Client, command::Output};
+use crate::{cli::StudyCommand, client::Client, command::Output, say::say};
 
 /// Runs the subcommand.
 pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output) -> Result<()> {
@@ -15,7 +15,7 @@ pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output
             let document = Value::Array(studies.iter().map(study).collect());
             output.print(&document, || {
                 for study in &studies {
-                    println!(
+                    say!(
                         "{}  {:8}  {:24}  {:>5} images  {}",
                         value(study, "0020000D"),
                         value(study, "00080020"),
@@ -25,7 +25,7 @@ pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output
                     );
                 }
                 if studies.is_empty() {
-                    println!("no studies");
+                    say!("no studies");
                 }
             });
         }
@@ -50,9 +50,9 @@ pub(crate) async fn run(client: &Client, command: &StudyCommand, output: &Output
                 fields.insert("series".to_owned(), series.iter().map(one_series).collect());
             }
             output.print(&document, || {
-                println!("{}  {}  {}", value(found, "0020000D"), value(found, "00080020"), value(found, "00081030"));
+                say!("{}  {}  {}", value(found, "0020000D"), value(found, "00080020"), value(found, "00081030"));
                 for series in &series {
-                    println!(
+                    say!(
                         "  {}  {:3} {:4}  {:>5} images  {}",
                         value(series, "0020000E"),
                         value(series, "00200011"),

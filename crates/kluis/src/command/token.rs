@@ -8,6 +8,7 @@ use crate::{
     cli::TokenCommand,
     client::Client,
     command::{Output, segment, text_of},
+    say::say,
 };
 
 /// Runs the subcommand.
@@ -16,13 +17,13 @@ pub(crate) async fn run(client: &Client, command: &TokenCommand, output: &Output
         TokenCommand::Create { name, role, ttl, referring } => {
             let request = json!({ "name": name, "role": role, "ttl_s": ttl_seconds(ttl)?, "referring": referring });
             let token = client.json(Method::POST, "/control/tokens", Some(&request)).await?;
-            output.print(&token, || println!("{}", text_of(&token, "token")));
+            output.print(&token, || say!("{}", text_of(&token, "token")));
         }
         TokenCommand::List => {
             let tokens = client.json(Method::GET, "/control/tokens", None).await?;
             output.print(&tokens, || {
                 for token in tokens.as_array().into_iter().flatten() {
-                    println!(
+                    say!(
                         "{:32}  {:12}  until {}",
                         text_of(token, "name"),
                         text_of(token, "role"),
@@ -33,7 +34,7 @@ pub(crate) async fn run(client: &Client, command: &TokenCommand, output: &Output
         }
         TokenCommand::Revoke { name } => {
             client.json(Method::DELETE, &format!("/control/tokens/{}", segment(name)), None).await?;
-            output.print(&json!({ "revoked": name }), || println!("revoked {name}"));
+            output.print(&json!({ "revoked": name }), || say!("revoked {name}"));
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use crate::{
     cli::UserCommand,
     client::Client,
     command::{Output, segment, text_of},
+    say::say,
 };
 
 /// Runs the subcommand; `address` is where browsers reach the node.
@@ -27,18 +28,13 @@ pub(crate) async fn run(client: &Client, command: &UserCommand, address: &str, o
             let users = client.json(Method::GET, "/control/users", None).await?;
             output.print(&users, || {
                 for user in users.as_array().into_iter().flatten() {
-                    println!(
-                        "{:32}  {:12}  {}",
-                        text_of(user, "name"),
-                        text_of(user, "role"),
-                        text_of(user, "referring")
-                    );
+                    say!("{:32}  {:12}  {}", text_of(user, "name"), text_of(user, "role"), text_of(user, "referring"));
                 }
             });
         }
         UserCommand::Remove { name } => {
             client.json(Method::DELETE, &format!("/control/users/{}", segment(name)), None).await?;
-            output.print(&json!({ "removed": name }), || println!("removed {name}; all sessions ended"));
+            output.print(&json!({ "removed": name }), || say!("removed {name}; all sessions ended"));
         }
     }
     Ok(())
@@ -59,7 +55,7 @@ fn print_link(name: &str, made: &Value, address: &str, output: &Output) {
         "expires_at": made.get("expires_at"),
     });
     output.print(&document, || {
-        println!("Enrolment link for {name}, good once, until {}:", text_of(made, "expires_at"));
-        println!("  {link}");
+        say!("Enrolment link for {name}, good once, until {}:", text_of(made, "expires_at"));
+        say!("  {link}");
     });
 }

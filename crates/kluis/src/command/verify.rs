@@ -8,6 +8,7 @@ use crate::{
     cli::VerifyArgs,
     client::Client,
     command::{Output, text_of},
+    say::say,
 };
 
 /// Compares the stores; `false` where they disagree.
@@ -16,7 +17,7 @@ pub(crate) async fn run(client: &Client, args: &VerifyArgs, output: &Output) -> 
     let findings = report.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
     output.print(&report, || {
         let number = |key: &str| report.get(key).and_then(Value::as_u64).unwrap_or_default();
-        println!(
+        say!(
             "{} objects, {} leaves, {} instances in the index{}",
             number("objects"),
             number("object_leaves"),
@@ -24,10 +25,10 @@ pub(crate) async fn run(client: &Client, args: &VerifyArgs, output: &Output) -> 
             if args.full { format!(", {} bytes read", number("bytes_read")) } else { String::new() },
         );
         for finding in &findings {
-            println!("{}: {} ({})", text_of(finding, "store"), text_of(finding, "what"), text_of(finding, "which"));
+            say!("{}: {} ({})", text_of(finding, "store"), text_of(finding, "what"), text_of(finding, "which"));
         }
         if findings.is_empty() {
-            println!("vault, index and ledger agree");
+            say!("vault, index and ledger agree");
         }
     });
     Ok(findings.is_empty())

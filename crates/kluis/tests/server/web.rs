@@ -143,3 +143,25 @@ async fn sealed_series_answer_as_hot_ones_did() -> Result<()> {
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
     Ok(())
 }
+
+/// A filter that cannot be applied is told, and fuzzy matching is done where it is asked for (G05, G16).
+#[tokio::test]
+async fn g05_filter_that_is_not_searchable_is_told() -> Result<()> {
+    let server = Server::start()?;
+    let (http, token) = (server.http()?, server.token("admin")?);
+    let mut instance = SmallInstance::new(1, 1, 1, 1);
+    instance.patient_name = "Jansen^Piet".to_owned();
+    stow(&http, &server, &token, &[instance.file()]).await?;
+    for (query, is_told, status) in [
+        ("Rows=9", true, StatusCode::OK),
+        ("PatientName=Jansen*", false, StatusCode::OK),
+        ("PatientName=Jan&fuzzymatching=true", false, StatusCode::OK),
+        ("PatientName=Jan", false, StatusCode::NO_CONTENT),
+    ] {
+        let response = get(&http, &server, &token, &format!("/dicom-web/studies?{query}"), "*/*").await?;
+        let warning = response.headers().get("warning").map(|value| value.to_str().unwrap_or_default().to_owned());
+        assert_eq!(response.status(), status, "{query}");
+        assert_eq!(warning.is_some_and(|warning| warning.contains("not searchable")), is_told, "{query}");
+    }
+    Ok(())
+}

@@ -70,6 +70,11 @@ impl<A: Act> Permit<A> {
         self.entry.close(outcome);
     }
 
+    /// From here on the audit entry is about this subject: what the act is about was not known before.
+    pub(crate) fn turn_to(&mut self, subject: Subject) {
+        self.entry.turn_to(subject);
+    }
+
     /// Makes the begin of the audit entry durable, where it was not from the start.
     pub(crate) async fn make_durable(&self) -> Result<(), ArchiveError> {
         self.entry.make_durable(self.origin.peer).await

@@ -24,7 +24,6 @@ use crate::{
     act::Store,
     place,
     record::InstanceRecord,
-    trail::Entry,
 };
 
 /// What comes in, as far as it is known before the first byte.
@@ -244,12 +243,12 @@ impl StoreStream {
                 return Err(failure);
             }
         };
-        let Self { archive, permit, incoming, writer, digest, .. } = self;
+        let Self { archive, mut permit, incoming, writer, digest, .. } = self;
         let result = match extract(&outline) {
             Ok(attributes) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &attributes.ids) {
                 Ok(()) => {
                     let object = Object { outline, attributes, digest: sha256(digest), writer };
-                    archive.keep(&permit, incoming.transport, object).await
+                    archive.keep(&mut permit, incoming.transport, object).await
                 }
                 Err(mismatch) => Err(mismatch),
             },
@@ -290,16 +289,19 @@ struct Version {
 }
 
 impl Archive {
-    async fn keep(&self, permit: &Permit<Store>, transport: Transport, object: Object) -> Result<Stored, StoreError> {
-        if permit.act().study.is_some() {
-            // its own entry is of this study, and counts the object
-            permit.make_durable().await?;
-            return self.keep_version(permit, transport, object).await;
+    async fn keep(
+        &self,
+        permit: &mut Permit<Store>,
+        transport: Transport,
+        object: Object,
+    ) -> Result<Stored, StoreError> {
+        if permit.act().study.is_none() {
+            // the study is known now: from here on the entry is about it
+            let operation = Operation::Store { study: Some(object.attributes.ids.study.clone()) };
+            permit.turn_to(self.subject(permit.principal(), permit.origin().door, &operation, operation.study()));
         }
-        let entry = self.open_study_entry(permit, &object.attributes.ids.study).await?;
-        let result = self.keep_version(permit, transport, object).await;
-        entry.close(if result.is_ok() { Outcome::Done } else { Outcome::Failed });
-        result
+        permit.make_durable().await?;
+        self.keep_version(permit, transport, object).await
     }
 
     async fn keep_version(
@@ -375,14 +377,6 @@ impl Archive {
             }
             Some(Known::Unknown) | None => None,
         })
-    }
-
-    /// The audit entry of this principal and this study; its begin is durable before anything of the study is.
-    async fn open_study_entry(&self, permit: &Permit<Store>, study: &Uid) -> Result<Entry, StoreError> {
-        let operation = Operation::Store { study: Some(study.clone()) };
-        let origin = permit.origin();
-        let subject = self.subject(permit.principal(), origin.door, &operation, Some(study));
-        Ok(self.inner.trail.open(subject, origin.peer, true).await?)
     }
 
     pub(crate) fn study_key_id(&self, study: &Uid) -> KeyId {

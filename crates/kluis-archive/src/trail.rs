@@ -234,6 +234,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// What the act is about is known now. The first begin stays; the act is counted under the new subject only.
+    pub(crate) fn turn_to(&mut self, subject: Subject) {
+        self.subject = Some(subject);
+    }
+
     /// Makes its begin durable; it is written again where the tally was closed meanwhile.
     pub(crate) async fn make_durable(&self, peer: Option<IpAddr>) -> Result<(), ArchiveError> {
         let Some(subject) = &self.subject else { return Ok(()) };

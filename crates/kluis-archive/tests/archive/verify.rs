@@ -240,3 +240,17 @@ async fn object_that_names_its_study_beforehand_is_counted_once() {
     let text = String::from_utf8_lossy(&bundle).into_owned();
     assert!(text.contains("\"count\":1"), "{text}");
 }
+
+/// The study is known when the object is in: one begin without it, one with it, and one end that counts.
+#[tokio::test]
+async fn object_whose_study_is_read_from_it_is_counted_once() {
+    let dir = TempDir::new().unwrap();
+    let (archive, _) = open(dir.path(), clock()).await;
+    store(&archive, &SmallInstance::new(1, 1, 1, 1)).await.unwrap();
+    archive.settle().await.unwrap();
+    let permit = archive.admit(&Principal::Operator, ORIGIN, act::ReadLedger { log: LogName::Audit }).await.unwrap();
+    let bundle = archive.ledger_file(permit, "tile/entries/000.p/3").await.unwrap().expect("two begins and an end");
+    let text = String::from_utf8_lossy(&bundle).into_owned();
+    assert_eq!(text.matches("\"count\":1").count(), 1, "{text}");
+    assert_eq!(text.matches("\"study\":").count(), 2, "{text}");
+}

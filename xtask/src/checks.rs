@@ -18,8 +18,9 @@ use crate::{
 pub fn test(root: &Path, arguments: &[String]) -> Result<()> {
     tools::install_for_tests(root)?;
     viewer::package(root)?;
-    run(with_tools(root, cargo(root).args(["nextest", "run", "--workspace"]).args(arguments)))?;
-    run(with_tools(root, cargo(root).args(["test", "--workspace", "--doc", "--quiet"])))
+    // the long run last, so that its summary is what stands at the end
+    run(with_tools(root, cargo(root).args(["test", "--workspace", "--doc", "--quiet"])))?;
+    run(with_tools(root, cargo(root).args(["nextest", "run", "--workspace"]).args(arguments)))
 }
 
 /// All that must hold before a change is taken, the quickest first. Stops at the first that fails; says how long each took.

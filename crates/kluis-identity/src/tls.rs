@@ -222,19 +222,4 @@ mod tests {
         assert!(matches!(https_config(&server), Err(TlsError::Key)));
         assert!(matches!(dimse_config(&server, &authority), Err(TlsError::Key)));
     }
-
-    /// Writes certificates for a look by other programs: `KLUIS_CERTIFICATES=DIR cargo test -- --ignored`.
-    #[test]
-    #[ignore = "only writes files for other programs"]
-    fn write_certificates() {
-        let Some(dir) = std::env::var_os("KLUIS_CERTIFICATES").map(std::path::PathBuf::from) else { return };
-        let authority = CertificateAuthority::create(now()).unwrap();
-        let server = authority.issue_server(&[], now()).unwrap();
-        let device = authority.issue_device(&"CT1".parse().unwrap(), now()).unwrap();
-        std::fs::write(dir.join("ca.pem"), authority.certificate_pem()).unwrap();
-        for (name, issued) in [("server", server), ("device", device)] {
-            std::fs::write(dir.join(format!("{name}.cert.pem")), &issued.certificate_pem).unwrap();
-            std::fs::write(dir.join(format!("{name}.key.pem")), issued.key_pem.unwrap().as_bytes()).unwrap();
-        }
-    }
 }

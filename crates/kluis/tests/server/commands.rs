@@ -114,3 +114,63 @@ fn passphrase_protects_the_root_key() -> Result<()> {
     assert!(crate::support::tools::text(&output).contains("passphrase"), "{}", crate::support::tools::text(&output));
     Ok(())
 }
+
+/// A vault without its study keys, or without its directory, does not start as if nothing had been there.
+#[test]
+fn what_cannot_be_made_anew_is_missed_at_the_start() -> Result<()> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    init(&data, &[])?;
+    let file = folder.path().join("one.dcm");
+    std::fs::write(&file, SmallInstance::new(1, 1, 1, 1).file())?;
+    json(&kluis(&data, &["import", file.to_str().unwrap_or_default(), "--json"])?)?;
+    for lost in ["keys/keys.db", "index/directory.db"] {
+        let (place, aside) = (data.join(lost), folder.path().join("aside"));
+        std::fs::rename(&place, &aside)?;
+        for command in [&["study", "list"][..], &["serve", "--https", "127.0.0.1:0"], &["index", "rebuild"]] {
+            let output = kluis(&data, command)?;
+            let text = crate::support::tools::text(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?} without {lost}: {text}");
+            assert!(text.contains(lost) && text.contains("missing"), "{command:?}: {text}");
+            assert!(!place.exists(), "{lost} was made anew by {command:?}");
+        }
+        std::fs::rename(&aside, &place)?;
+    }
+    assert_eq!(json(&kluis(&data, &["verify", "--full", "--json"])?)?["objects"], 1);
+    Ok(())
+}
+
+/// The key of a device is told once: where it has no place, the device is not enrolled.
+#[test]
+fn device_whose_key_has_no_place_is_not_enrolled() -> Result<()> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    init(&data, &[])?;
+    let out = folder.path().join("out");
+    std::fs::create_dir_all(&out)?;
+    std::fs::write(out.join("CT1.key.pem"), "an older key")?;
+    let output = kluis(&data, &["device", "add", "CT1", "--out", out.to_str().unwrap_or_default()])?;
+    assert_eq!(output.status.code(), Some(1), "{}", crate::support::tools::text(&output));
+    assert_eq!(std::fs::read_to_string(out.join("CT1.key.pem"))?, "an older key");
+    assert_eq!(json(&kluis(&data, &["device", "list", "--json"])?)?, serde_json::json!([]));
+    Ok(())
+}
+
+/// A command whose reader has gone ends quietly.
+#[test]
+fn reader_that_goes_away_is_no_panic() -> Result<()> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    init(&data, &[])?;
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_kluis"))
+        .args(["study", "list"])
+        .env("KLUIS_DATA", &data)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    drop(child.stdout.take());
+    let output = child.wait_with_output()?;
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+    assert_eq!(output.status.code(), Some(141));
+    Ok(())
+}

@@ -9,7 +9,7 @@
 //!
 //! ```compile_fail
 //! use kluis_archive::{Permit, act};
-//! let forged = Permit::<act::Echo> { act: act::Echo, ..todo!() };
+//! let forged = Permit::<act::Echo> { act: act::Echo };
 //! ```
 
 use std::{net::IpAddr, ops::Deref};

@@ -191,7 +191,7 @@ pub(crate) struct ImportArgs {
 /// Studies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StudyCommand {
-    /// List studies, newest first.
+    /// List studies by study date, newest first.
     List {
         /// How many at most.
         #[arg(long, default_value_t = 100)]

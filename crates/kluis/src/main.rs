@@ -81,7 +81,7 @@ async fn run(cli: Cli) -> Result<u8> {
     let dir = DataDir::new(path);
     match &cli.command {
         Command::Init(args) => command::init::run(&dir, args, &output).await?,
-        Command::Serve(args) => command::serve::run(&dir, args).await?,
+        Command::Serve(args) => command::serve::run(&dir, args, &output).await?,
         Command::Index(command) => command::index::run(&dir, command, &output).await?,
         command => return with_stores(&dir, command, &output).await,
     }

@@ -1,6 +1,6 @@
 //! Puts the parts of a node together: keys, stores, archive. No decisions here.
 
-use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use kluis_archive::{Archive, Clock, Parts, Replayed, Settings, SystemClock};
@@ -163,6 +163,10 @@ pub(crate) fn default_key_file(dir: &DataDir) -> PathBuf {
 
 /// The first line of the file.
 pub(crate) fn read_passphrase(path: &std::path::Path) -> Result<Zeroizing<String>> {
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        bail!("{} can be read by others; `chmod 600 {}` closes it", path.display(), path.display());
+    }
     let text = Zeroizing::new(
         std::fs::read_to_string(path).with_context(|| format!("cannot read the passphrase in {}", path.display()))?,
     );

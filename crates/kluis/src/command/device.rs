@@ -38,6 +38,12 @@ async fn add(client: &Client, args: &DeviceAddArgs, output: &Output) -> Result<(
         }
         None => None,
     };
+    // the AE title names the files: nothing in it may lead elsewhere
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+    anyhow::ensure!(
+        args.ae.bytes().all(is_plain) && !args.ae.starts_with('.'),
+        "an AE title that names files has only letters, digits, space, `_`, `-` and `.`, and does not begin with `.`"
+    );
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     // before the device is enrolled: its key is told once and must have a place
     for name in [format!("{}.key.pem", args.ae), format!("{}.cert.pem", args.ae)] {

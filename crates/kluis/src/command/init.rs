@@ -55,6 +55,10 @@ pub(crate) fn create(dir: &DataDir, args: &InitArgs) -> Result<Config> {
     if dir.is_initialised() {
         bail!("{} holds a vault already; choose another folder", dir.path().display());
     }
+    let authority = CertificateAuthority::create(SystemClock.now())?;
+    authority
+        .issue_server(&args.hostname, SystemClock.now())
+        .with_context(|| format!("--hostname {}", args.hostname.join(", ")))?;
     dir.create()?;
     let mut config = Config::default();
     config.https.hostnames.clone_from(&args.hostname);
@@ -62,7 +66,6 @@ pub(crate) fn create(dir: &DataDir, args: &InitArgs) -> Result<Config> {
     config.root_key.passphrase_file = absolute(args.passphrase_file.as_deref())?;
     let provider: RootProvider = node::root_provider(dir, &config)?;
     let keys = KeyRing::create(&dir.keys(), &provider).context("cannot make the keys")?;
-    let authority = CertificateAuthority::create(SystemClock.now())?;
     keys.write_sealed_file(node::AUTHORITY_KEY, &authority.key())?;
     write_atomically(&dir.ca_certificate(), authority.certificate_pem().as_bytes(), 0o644)?;
     // last, since its presence says that the vault is whole

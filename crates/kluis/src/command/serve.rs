@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     cli::ServeArgs,
+    command::Output,
     config::Config,
     data_dir::{DataDir, write_atomically},
     local,
@@ -25,14 +26,18 @@ use crate::{
 };
 
 /// Runs a node until it is told to stop.
-pub(crate) async fn run(dir: &DataDir, args: &ServeArgs) -> Result<()> {
-    start(dir, args).await?.until_stopped().await
+pub(crate) async fn run(dir: &DataDir, args: &ServeArgs, output: &Output) -> Result<()> {
+    let running = start(dir, args).await?;
+    let addresses = json!({ "https": running.https.to_string(), "dicom_tls": running.dicom_tls.to_string() });
+    output.print(&addresses, || {});
+    running.until_stopped().await
 }
 
 /// A node with its doors open.
 pub(crate) struct Running {
     dir: DataDir,
     https: SocketAddr,
+    dicom_tls: SocketAddr,
     node: Node,
     janitor: Janitor,
     stop: watch::Sender<bool>,
@@ -77,7 +82,7 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     let document = json!({ "https": addresses.0.to_string(), "dicom_tls": addresses.1.to_string() });
     write_atomically(&dir.addresses(), document.to_string().as_bytes(), 0o600)?;
     tracing::info!(https = %addresses.0, dicom_tls = %addresses.1, "the node accepts connections");
-    Ok(Running { dir: dir.clone(), https: addresses.0, node, janitor, stop, doors })
+    Ok(Running { dir: dir.clone(), https: addresses.0, dicom_tls: addresses.1, node, janitor, stop, doors })
 }
 
 impl Running {

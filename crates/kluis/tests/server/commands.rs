@@ -81,6 +81,8 @@ fn wrong_use_is_told_by_exit_codes_and_sentences() -> Result<()> {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(sentence), "{arguments:?}: {text}");
     }
+    let refused = kluis(&data, &["init", "--hostname", "bad name!"])?;
+    assert!(crate::support::tools::text(&refused).contains("bad name!"), "{refused:?}");
     init(&data, &[])?;
     let again = kluis(&data, &["init"])?;
     assert_eq!(again.status.code(), Some(1));
@@ -88,6 +90,7 @@ fn wrong_use_is_told_by_exit_codes_and_sentences() -> Result<()> {
         (&["token", "create", "x", "--role", "king"][..], "admin, radiologist, uploader, auditor, referrer"),
         (&["token", "create", "x", "--role", "admin", "--ttl", "8 weeks"], "such as 8h"),
         (&["device", "add", "THIS-IS-FAR-TOO-LONG", "--out", "/nonexistent"], "1 to 16"),
+        (&["device", "add", "../evil", "--out", "out"], "only letters"),
         (&["device", "show", "NONE"], "not found"),
         (&["import", "/nonexistent/path"], "cannot read"),
     ] {
@@ -105,6 +108,9 @@ fn passphrase_protects_the_root_key() -> Result<()> {
     let data = folder.path().join("data");
     let passphrase = folder.path().join("passphrase");
     std::fs::write(&passphrase, "correct horse battery staple\n")?;
+    let open = kluis(&data, &["init", "--passphrase-file", passphrase.to_str().unwrap_or_default()])?;
+    assert!(crate::support::tools::text(&open).contains("chmod 600"), "{}", crate::support::tools::text(&open));
+    std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600))?;
     init(&data, &["--passphrase-file", passphrase.to_str().unwrap_or_default()])?;
     assert!(!data.join("keys").join("root.key").exists());
     json(&kluis(&data, &["study", "list", "--json"])?)?;

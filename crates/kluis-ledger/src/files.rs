@@ -1,11 +1,6 @@
 //! The files of one log. Every name is made here from numbers; nothing that was typed or received becomes part of a path.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use crate::{
     edge::{Tile, hashes_of},
@@ -13,6 +8,7 @@ use crate::{
     hash::Hash,
     limits::{NOTE_BYTES, TILE_WIDTH},
     path::{TileKind, TilePath},
+    storage::{LogFile, Storage, write_full},
 };
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
@@ -20,25 +16,35 @@ pub(crate) const JOURNAL: &str = "entries.log";
 pub(crate) const LOCK: &str = "lock";
 const NEW: &str = ".new";
 
-#[derive(Debug)]
 pub(crate) struct Files {
-    dir: PathBuf,
+    storage: Arc<dyn Storage>,
 }
 
 impl Files {
-    pub(crate) fn create(dir: &Path) -> Result<Self, LedgerError> {
-        fs::create_dir_all(dir).map_err(LedgerError::io("create", "the directory of the log"))?;
-        Ok(Self { dir: dir.to_owned() })
+    pub(crate) fn create(storage: Arc<dyn Storage>) -> Result<Self, LedgerError> {
+        storage.make().map_err(LedgerError::io("create", "the directory of the log"))?;
+        Ok(Self { storage })
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+    pub(crate) fn lock(&self) -> Result<Box<dyn Send + Sync>, LedgerError> {
+        self.storage.lock(LOCK).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => LedgerError::Locked,
+            _ => LedgerError::io("lock", LOCK)(error),
+        })
+    }
+
+    /// A file that must be there.
+    pub(crate) fn open(&self, name: &str) -> Result<Arc<dyn LogFile>, LedgerError> {
+        self.storage.open(name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LedgerError::Missing(name.to_owned()),
+            _ => LedgerError::io("open", name)(error),
+        })
     }
 
     /// The bytes of a tile, `None` where there is none.
     pub(crate) fn read(&self, path: TilePath) -> Result<Option<Vec<u8>>, LedgerError> {
         let name = path.to_string();
-        match fs::read(self.dir.join(&name)) {
+        match self.storage.read(&name) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(LedgerError::io("read", &name)(error)),
@@ -61,13 +67,10 @@ impl Files {
     /// Writes a tile whole or not at all, but not durably: until [`Files::sync`] the journal can make it again.
     pub(crate) fn write(&self, path: TilePath, bytes: &[u8]) -> Result<(), LedgerError> {
         let name = path.to_string();
-        let target = self.dir.join(&name);
-        let fresh = self.dir.join(format!("{name}{NEW}"));
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(LedgerError::io("create the directory of", &name))?;
-        }
-        fs::write(&fresh, bytes).map_err(LedgerError::io("write", &name))?;
-        fs::rename(&fresh, &target).map_err(LedgerError::io("rename", &name))
+        let fresh = format!("{name}{NEW}");
+        let file = self.storage.create(&fresh).map_err(LedgerError::io("create", &name))?;
+        write_full(&*file, bytes, 0).map_err(LedgerError::io("write", &name))?;
+        self.storage.rename(&fresh, &name).map_err(LedgerError::io("rename", &name))
     }
 
     /// Writes a tile where the file does not hold these bytes already. Returns whether it wrote.
@@ -84,13 +87,16 @@ impl Files {
         let mut directories = BTreeSet::new();
         for path in paths {
             let name = path.to_string();
-            let file = self.dir.join(&name);
-            File::open(&file).and_then(|file| file.sync_all()).map_err(LedgerError::io("sync", &name))?;
-            directories
-                .extend(file.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.dir)).map(Path::to_owned));
+            self.storage.open(&name).and_then(|file| file.sync()).map_err(LedgerError::io("sync", &name))?;
+            let mut directory = name.as_str();
+            while let Some((above, _)) = directory.rsplit_once('/') {
+                directories.insert(above.to_owned());
+                directory = above;
+            }
+            directories.insert(String::new());
         }
         for directory in directories {
-            sync_directory(&directory)?;
+            self.storage.sync_directory(&directory).map_err(LedgerError::io("sync", "a directory of the log"))?;
         }
         Ok(())
     }
@@ -98,16 +104,12 @@ impl Files {
     /// Widths of the partial files beside a tile, ascending.
     pub(crate) fn partial_widths(&self, kind: TileKind, index: u64) -> Result<Vec<u8>, LedgerError> {
         let name = format!("{}.p", TilePath::full(kind, index));
-        let mut widths = Vec::new();
-        let entries = match fs::read_dir(self.dir.join(&name)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(widths),
+        let names = match self.storage.list(&name) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(LedgerError::io("list", &name)(error)),
         };
-        for entry in entries {
-            let entry = entry.map_err(LedgerError::io("list", &name))?;
-            widths.extend(entry.file_name().to_str().and_then(|text| text.parse::<u8>().ok()));
-        }
+        let mut widths: Vec<u8> = names.iter().filter_map(|name| name.parse().ok()).collect();
         widths.sort_unstable();
         Ok(widths)
     }
@@ -115,7 +117,7 @@ impl Files {
     /// Drops the partial files of a tile that is full by now. What stays behind does no harm.
     pub(crate) fn drop_partials(&self, kind: TileKind, index: u64) {
         let name = format!("{}.p", TilePath::full(kind, index));
-        if let Err(error) = fs::remove_dir_all(self.dir.join(&name))
+        if let Err(error) = self.storage.remove_directory(&name)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, name, "partial tiles stay behind");
@@ -124,7 +126,7 @@ impl Files {
 
     /// The checkpoint as it is on disk.
     pub(crate) fn read_checkpoint(&self) -> Result<Option<String>, LedgerError> {
-        match fs::read(self.dir.join(CHECKPOINT)) {
+        match self.storage.read(CHECKPOINT) {
             Ok(bytes) if bytes.len() > NOTE_BYTES => Err(crate::checkpoint::CheckpointError::Form.into()),
             Ok(bytes) => Ok(Some(String::from_utf8(bytes).map_err(|_| crate::checkpoint::CheckpointError::Form)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -134,20 +136,20 @@ impl Files {
 
     /// Replaces the checkpoint, durably on return.
     pub(crate) fn write_checkpoint(&self, note: &str) -> Result<(), LedgerError> {
-        replace(&self.dir.join(CHECKPOINT), CHECKPOINT, note.as_bytes())
+        self.replace(CHECKPOINT, note.as_bytes())
+    }
+
+    /// Replaces a file whole or not at all, durably on return.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), LedgerError> {
+        replace(&*self.storage, name, name, bytes)
     }
 }
 
-/// Replaces a file whole or not at all, durably on return.
-pub(crate) fn replace(target: &Path, name: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-    let mut fresh = target.as_os_str().to_owned();
-    fresh.push(NEW);
-    let mut file = File::create(&fresh).map_err(LedgerError::io("create", name))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(LedgerError::io("write", name))?;
-    fs::rename(&fresh, target).map_err(LedgerError::io("rename", name))?;
-    target.parent().map_or(Ok(()), sync_directory)
-}
-
-fn sync_directory(directory: &Path) -> Result<(), LedgerError> {
-    File::open(directory).and_then(|file| file.sync_all()).map_err(LedgerError::io("sync", "a directory of the log"))
+/// Replaces a file whole or not at all, durably on return; `what` is what an error calls it.
+pub(crate) fn replace(storage: &dyn Storage, name: &str, what: &str, bytes: &[u8]) -> Result<(), LedgerError> {
+    let fresh = format!("{name}{NEW}");
+    let file = storage.create(&fresh).map_err(LedgerError::io("create", what))?;
+    write_full(&*file, bytes, 0).and_then(|()| file.sync()).map_err(LedgerError::io("write", what))?;
+    storage.rename(&fresh, name).map_err(LedgerError::io("rename", what))?;
+    storage.sync_directory("").map_err(LedgerError::io("sync", "a directory of the log"))
 }

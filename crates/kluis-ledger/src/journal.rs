@@ -5,17 +5,15 @@
 //! of index (u64) and entry, entry. All numbers big-endian.
 
 use std::{
-    fs::{self, File, OpenOptions},
     io::{BufReader, Read},
-    os::unix::fs::FileExt,
-    path::Path,
     sync::Arc,
 };
 
 use crate::{
     error::LedgerError,
-    files::{JOURNAL, replace},
+    files::{Files, JOURNAL},
     limits::TILE_WIDTH,
+    storage::{Input, LogFile, write_full},
 };
 
 const MAGIC: &[u8; 8] = b"KLUISLG1";
@@ -23,9 +21,8 @@ pub(crate) const HEADER_BYTES: u64 = 20;
 pub(crate) const RECORD_BYTES: u64 = 6;
 
 /// The open journal.
-#[derive(Debug)]
 pub(crate) struct Journal {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<dyn LogFile>,
     pub(crate) base: u64,
     pub(crate) length: u64,
     count: u64,
@@ -35,25 +32,24 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Makes a journal without entries, durable on return.
-    pub(crate) fn create(path: &Path) -> Result<Self, LedgerError> {
-        replace(path, JOURNAL, &header(0))?;
-        Self::at(path, 0, HEADER_BYTES, 0, Vec::new())
+    pub(crate) fn create(files: &Files) -> Result<Self, LedgerError> {
+        files.replace(JOURNAL, &header(0))?;
+        Self::at(files, 0, HEADER_BYTES, 0, Vec::new())
     }
 
     /// Opens a journal that a [`Reader`] has read to its end, and cuts what stands behind the last whole record.
-    pub(crate) fn resume(path: &Path, reader: &Reader) -> Result<Self, LedgerError> {
-        let journal = Self::at(path, reader.base, reader.offset, reader.count, reader.bundles.clone())?;
-        let length = journal.file.metadata().map_err(LedgerError::io("read", JOURNAL))?.len();
+    pub(crate) fn resume(files: &Files, reader: &Reader) -> Result<Self, LedgerError> {
+        let journal = Self::at(files, reader.base, reader.offset, reader.count, reader.bundles.clone())?;
+        let length = journal.file.length().map_err(LedgerError::io("read", JOURNAL))?;
         if length != reader.offset {
-            journal.file.set_len(reader.offset).map_err(LedgerError::io("cut", JOURNAL))?;
-            journal.file.sync_all().map_err(LedgerError::io("sync", JOURNAL))?;
+            journal.file.set_length(reader.offset).map_err(LedgerError::io("cut", JOURNAL))?;
+            journal.file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
         }
         Ok(journal)
     }
 
-    fn at(path: &Path, base: u64, length: u64, count: u64, bundles: Vec<u64>) -> Result<Self, LedgerError> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(LedgerError::io("open", JOURNAL))?;
-        Ok(Self { file: Arc::new(file), base, length, count, bundles })
+    fn at(files: &Files, base: u64, length: u64, count: u64, bundles: Vec<u64>) -> Result<Self, LedgerError> {
+        Ok(Self { file: files.open(JOURNAL)?, base, length, count, bundles })
     }
 
     /// Writes a batch behind the last record, all or nothing. `Err(true)` where even the undoing failed.
@@ -66,9 +62,9 @@ impl Journal {
             }
             push_record(&mut bytes, index, entry);
         }
-        if let Err(error) = self.file.write_all_at(&bytes, self.length) {
+        if let Err(error) = write_full(&*self.file, &bytes, self.length) {
             // a part may stand there, with whole records among it, which a later start would take for entries
-            let is_lost = self.file.set_len(self.length).is_err();
+            let is_lost = self.file.set_length(self.length).is_err();
             return Err((LedgerError::io("append to", JOURNAL)(error), is_lost));
         }
         self.length += bytes.len() as u64;
@@ -78,24 +74,25 @@ impl Journal {
     }
 
     /// Drops the entries before `target`, a multiple of 256 that is not above the size. Durable on return.
-    pub(crate) fn cut_before(&mut self, path: &Path, target: u64) -> Result<(), LedgerError> {
+    pub(crate) fn cut_before(&mut self, files: &Files, target: u64) -> Result<(), LedgerError> {
         let skipped = usize::try_from((target - self.base) / TILE_WIDTH).unwrap_or(usize::MAX);
         let start = self.bundles.get(skipped).copied().unwrap_or(self.length);
         let mut bytes = header(target).to_vec();
         let mut tail = vec![0; usize::try_from(self.length - start).unwrap_or_default()];
-        self.file.read_exact_at(&mut tail, start).map_err(LedgerError::io("read", JOURNAL))?;
+        let mut input = Input { file: Arc::clone(&self.file), at: start };
+        input.read_exact(&mut tail).map_err(LedgerError::io("read", JOURNAL))?;
         bytes.append(&mut tail);
-        replace(path, JOURNAL, &bytes)?;
+        files.replace(JOURNAL, &bytes)?;
         let moved = start - HEADER_BYTES;
         let bundles = self.bundles.iter().skip(skipped).map(|offset| offset - moved).collect();
-        *self = Self::at(path, target, self.length - moved, self.base + self.count - target, bundles)?;
+        *self = Self::at(files, target, self.length - moved, self.base + self.count - target, bundles)?;
         Ok(())
     }
 }
 
 /// Reads the records of a journal in order.
 pub(crate) struct Reader {
-    input: BufReader<File>,
+    input: BufReader<Input>,
     pub(crate) base: u64,
     /// Whole records read so far.
     pub(crate) count: u64,
@@ -116,24 +113,22 @@ pub(crate) enum Next {
 }
 
 impl Reader {
-    pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(LedgerError::Missing(JOURNAL.to_owned()));
-            }
-            Err(error) => return Err(LedgerError::io("open", JOURNAL)(error)),
-        };
-        let end = file.metadata().map_err(LedgerError::io("read", JOURNAL))?.len();
+    pub(crate) fn open(files: &Files) -> Result<Self, LedgerError> {
+        let file = files.open(JOURNAL)?;
+        let end = file.length().map_err(LedgerError::io("read", JOURNAL))?;
+        let mut input = BufReader::new(Input { file, at: 0 });
         let mut found = [0; HEADER_BYTES as usize];
         let damaged = || LedgerError::Damaged { file: JOURNAL.to_owned(), index: 0 };
-        file.read_exact(&mut found).map_err(|_| damaged())?;
+        if end < HEADER_BYTES {
+            return Err(damaged());
+        }
+        input.read_exact(&mut found).map_err(LedgerError::io("read", JOURNAL))?;
         let [_, _, _, _, _, _, _, _, base @ .., _, _, _, _] = found;
         let base = u64::from_be_bytes(base);
         if found != header(base) || !base.is_multiple_of(TILE_WIDTH) {
             return Err(damaged());
         }
-        Ok(Self { input: BufReader::new(file), base, count: 0, offset: HEADER_BYTES, bundles: Vec::new(), end })
+        Ok(Self { input, base, count: 0, offset: HEADER_BYTES, bundles: Vec::new(), end })
     }
 
     /// Index of the entry that [`Reader::next`] would return.
@@ -181,8 +176,12 @@ impl Reader {
 }
 
 /// Whether there is a journal with anything but a header in it.
-pub(crate) fn has_entries(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| data.len() > HEADER_BYTES)
+pub(crate) fn has_entries(files: &Files) -> Result<bool, LedgerError> {
+    match files.open(JOURNAL) {
+        Ok(file) => Ok(file.length().map_err(LedgerError::io("read", JOURNAL))? > HEADER_BYTES),
+        Err(LedgerError::Missing(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn header(base: u64) -> [u8; HEADER_BYTES as usize] {

@@ -22,16 +22,20 @@ mod path;
 pub mod proof;
 mod publishing;
 mod report;
+mod statement;
+mod storage;
 mod tree;
 mod verification;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::LedgerError;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use log::{Log, Recovery};
 pub use note::{Signer, VerifierKey};
 pub use path::{TileKind, TilePath};
 pub use report::{Finding, LogReport};
+pub use statement::ExportStatement;
+pub use storage::{LogFile, Storage};
 pub use tree::{NodeSource, consistency_proof, inclusion_proof, root};
 
 #[cfg(test)]

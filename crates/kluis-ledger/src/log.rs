@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::File,
+    fmt, io,
     ops::Range,
     path::Path,
     sync::{
@@ -20,6 +19,7 @@ use crate::{
     journal::{Journal, Reader},
     limits::{BATCH_ENTRIES, TILE_WIDTH},
     path::full_tiles,
+    storage::{Directory, Storage},
     tree::{self, NodeSource},
     verification,
 };
@@ -40,7 +40,7 @@ pub struct Log {
     pub(crate) durable: AtomicU64,
     pub(crate) recovery: Recovery,
     /// The lock ends when the file is closed.
-    pub(crate) _lock: File,
+    pub(crate) _lock: Box<dyn Send + Sync>,
 }
 
 /// What an open found to mend.
@@ -82,7 +82,24 @@ impl Log {
         origin: &str,
         signer: Box<dyn Signer>,
     ) -> Result<Self, LedgerError> {
-        crate::opening::open(dir, verifier_key_path, origin, signer)
+        let no_name = || LedgerError::io("open", "the verifier key")(io::ErrorKind::InvalidInput.into());
+        let key_name = verifier_key_path.file_name().and_then(|name| name.to_str()).ok_or_else(no_name)?;
+        let keys = Directory::new(verifier_key_path.parent().unwrap_or(Path::new("")));
+        crate::opening::open(Arc::new(Directory::new(dir)), (&keys, key_name), origin, signer)
+    }
+
+    /// The same over any storage, such as a simulated one; the file `key_name` of `keys` holds the verifier key.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn with_storage(
+        storage: Arc<dyn Storage>,
+        keys: &dyn Storage,
+        key_name: &str,
+        origin: &str,
+        signer: Box<dyn Signer>,
+    ) -> Result<Self, LedgerError> {
+        crate::opening::open(storage, (keys, key_name), origin, signer)
     }
 
     /// Adds entries, all or none, and returns their indices. Not durable yet.
@@ -103,7 +120,7 @@ impl Log {
             let state = self.state();
             (Arc::clone(&state.journal.file), state.edge.size())
         };
-        file.sync_data().map_err(LedgerError::io("sync", JOURNAL))?;
+        file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
         Ok(self.durable.fetch_max(size, Ordering::AcqRel).max(size))
     }
 
@@ -247,7 +264,7 @@ impl Log {
                 let state = self.state();
                 (Arc::clone(&state.published), state.edge.size())
             };
-            (Reader::open(&self.files.path(JOURNAL))?, checkpoint, size)
+            (Reader::open(&self.files)?, checkpoint, size)
         };
         // what is on disk must carry the signature, not what this process remembers
         let on_disk = self.files.read_checkpoint()?.ok_or_else(|| LedgerError::Missing(CHECKPOINT.to_owned()))?;

@@ -2,40 +2,42 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, TryLockError},
     io,
-    path::Path,
     sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use crate::{
     Checkpoint, LedgerError, Log, Recovery, Signer, VerifierKey,
     edge::{Edge, Tile},
-    files::{CHECKPOINT, Files, JOURNAL, LOCK, replace},
+    files::{CHECKPOINT, Files, JOURNAL, replace},
     hash::{Hash, empty_root, fold_complete},
     journal::{Journal, Next, Reader, has_entries},
     log::State,
     path::full_tiles,
     publishing::seal,
+    storage::Storage,
     verification,
 };
 
+/// What errors call the file of the verifier key.
+const VERIFIER_KEY: &str = "the verifier key";
+
 pub(crate) fn open(
-    dir: &Path,
-    verifier_key_path: &Path,
+    storage: Arc<dyn Storage>,
+    (keys, key_name): (&dyn Storage, &str),
     origin: &str,
     signer: Box<dyn Signer>,
 ) -> Result<Log, LedgerError> {
     let key = VerifierKey::new(origin, signer.public_key()).map_err(|_| LedgerError::Origin)?;
-    let files = Files::create(dir)?;
-    let lock = lock_file(&files)?;
-    let has_key = check_key(verifier_key_path, &key)?;
+    let files = Files::create(storage)?;
+    let lock = files.lock()?;
+    let has_key = check_key(keys, key_name, &key)?;
     let checkpoint = match files.read_checkpoint()? {
         Some(note) => Checkpoint::open(&note, &key)?,
         None => begin(&files, &key, signer.as_ref(), has_key)?,
     };
     if !has_key {
-        replace(verifier_key_path, "the verifier key", format!("{key}\n").as_bytes())?;
+        replace(keys, key_name, VERIFIER_KEY, format!("{key}\n").as_bytes())?;
     }
     let mut recovery = Recovery::default();
     let (edge, journal) = recover(&files, &checkpoint, &mut recovery)?;
@@ -62,38 +64,23 @@ pub(crate) fn open(
     })
 }
 
-fn lock_file(files: &Files) -> Result<File, LedgerError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(files.path(LOCK))
-        .map_err(LedgerError::io("open", LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked),
-        Err(TryLockError::Error(error)) => Err(LedgerError::io("lock", LOCK)(error)),
-    }
-}
-
 /// Whether the verifier key is on disk; one of another key is an error.
-fn check_key(path: &Path, key: &VerifierKey) -> Result<bool, LedgerError> {
-    match fs::read_to_string(path) {
-        Ok(line) if line.trim_end() == key.to_string() => Ok(true),
+fn check_key(keys: &dyn Storage, name: &str, key: &VerifierKey) -> Result<bool, LedgerError> {
+    match keys.read(name) {
+        Ok(line) if line.trim_ascii_end() == key.to_string().as_bytes() => Ok(true),
         Ok(_) => Err(LedgerError::KeyDiffers),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(LedgerError::io("read", "the verifier key")(error)),
+        Err(error) => Err(LedgerError::io("read", VERIFIER_KEY)(error)),
     }
 }
 
 /// A new log: an empty journal, a checkpoint of size 0, and last the key. Where the key is there without a checkpoint,
 /// the checkpoint was taken away.
 fn begin(files: &Files, key: &VerifierKey, signer: &dyn Signer, has_key: bool) -> Result<Checkpoint, LedgerError> {
-    let journal = files.path(JOURNAL);
-    if has_key || has_entries(&journal) {
+    if has_key || has_entries(files)? {
         return Err(LedgerError::Missing(CHECKPOINT.to_owned()));
     }
-    Journal::create(&journal)?;
+    Journal::create(files)?;
     let checkpoint = seal(key, signer, 0, empty_root())?;
     files.write_checkpoint(&checkpoint.note)?;
     Ok(checkpoint)
@@ -101,8 +88,7 @@ fn begin(files: &Files, key: &VerifierKey, signer: &dyn Signer, has_key: bool) -
 
 /// Reads what the journal repeats, holds it against the checkpoint on the way, and cuts the torn tail.
 fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> Result<(Edge, Journal), LedgerError> {
-    let path = files.path(JOURNAL);
-    let mut reader = Reader::open(&path)?;
+    let mut reader = Reader::open(files)?;
     if reader.base > checkpoint.size {
         return Err(LedgerError::RolledBack { checkpoint: checkpoint.size, journal: reader.base });
     }
@@ -136,7 +122,7 @@ fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> R
     }
     renew(files, &mut full, recovery)?;
     recovery.cut_bytes = reader.remaining();
-    let journal = Journal::resume(&path, &reader)?;
+    let journal = Journal::resume(files, &reader)?;
     if *recovery != Recovery::default() {
         tracing::warn!(origin = checkpoint.origin, ?recovery, "the end of the log was mended");
     }

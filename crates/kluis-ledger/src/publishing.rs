@@ -23,7 +23,7 @@ pub(crate) fn publish(log: &Log) -> Result<Checkpoint, LedgerError> {
         let edge = &state.edge;
         (Arc::clone(&state.journal.file), edge.size(), edge.root()?, edge.partial_tiles())
     };
-    file.sync_data().map_err(LedgerError::io("sync", JOURNAL))?;
+    file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
     log.durable.fetch_max(size, Ordering::AcqRel);
     flush(log, &publishing)?;
     for tile in &partial {
@@ -109,7 +109,7 @@ fn cut_journal(log: &Log, published: u64) -> Result<(), LedgerError> {
     log.files.sync(&tiles_between(base, target))?;
     let mut state = log.state();
     let size = state.edge.size();
-    state.journal.cut_before(&log.files.path(JOURNAL), target)?;
+    state.journal.cut_before(&log.files, target)?;
     log.durable.fetch_max(size, Ordering::AcqRel);
     Ok(())
 }

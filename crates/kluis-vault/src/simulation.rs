@@ -3,9 +3,12 @@
 //! It keeps two states of every file and of the directory: what a program sees, and what a crash leaves. A sync carries
 //! the first into the second; a crash keeps any part of what was not synced, page by page. A failed sync drops the pages
 //! for good, as Linux does: a later sync succeeds without them.
+//!
+//! Every call has a number, over all folders of the disk, so that a test can have the n-th one fail, or the power go at
+//! it. Stores that keep their files elsewhere take part in the count ([`Folder::pass`]).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt, io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +17,12 @@ use std::{
 use crate::{PackFile, Storage};
 
 const PAGE: usize = 4096;
+const SECTOR: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The last calls that are remembered for a failing test to print.
+const REMEMBERED: usize = 64;
+/// In the place of a file for the name of a directory, which ends in `/`.
+const DIRECTORY: usize = usize::MAX;
 
 /// A file operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +48,8 @@ pub enum Call {
     Remove,
     /// Syncing the directory.
     SyncDirectory,
+    /// A call of a store that keeps its files elsewhere.
+    Elsewhere,
 }
 
 /// How a call goes wrong.
@@ -48,7 +58,7 @@ pub enum Call {
 pub enum Fault {
     /// It fails and does nothing.
     Error(io::ErrorKind),
-    /// A write takes half of the bytes and says so.
+    /// A write or a read takes half of the bytes and says so; nothing else goes wrong.
     Short,
     /// A write takes half of the bytes and then fails.
     Torn(io::ErrorKind),
@@ -73,6 +83,14 @@ struct State {
     files: Vec<File>,
     calls: BTreeMap<Call, u64>,
     faults: Vec<(Call, u64, Fault)>,
+    /// Calls of all kinds.
+    total: u64,
+    /// Of all kinds: the call with this number goes wrong.
+    planned: Vec<(u64, Fault)>,
+    /// At the call with this number the power goes.
+    ends_at: Option<u64>,
+    fired: u64,
+    recent: VecDeque<(u64, Call, String, Option<Fault>)>,
     held: BTreeSet<Call>,
     room: Option<u64>,
     /// Counts crashes: what was mounted before one is dead.
@@ -96,7 +114,67 @@ impl SimulatedDisk {
     /// The disk as a program has it until the next crash: then every call fails, as if the program were gone.
     #[must_use]
     pub fn mount(&self) -> Arc<dyn Storage> {
-        Arc::new(Mount { disk: self.clone(), life: self.disk.state().life })
+        Arc::new(self.folder(""))
+    }
+
+    /// The same of one folder of it.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> Folder {
+        let root = Folder { disk: self.clone(), life: self.disk.state().life, prefix: String::new() };
+        root.folder(name)
+    }
+
+    /// The call after the next `after` ones, of whatever kind, goes wrong, once.
+    pub fn fail_call(&self, after: u64, fault: Fault) {
+        let mut state = self.disk.state();
+        let at = state.total.saturating_add(after);
+        state.planned.push((at, fault));
+    }
+
+    /// The power goes at the call after the next `after` ones: a write may be half done, and from then on every call
+    /// fails. What is left is known after [`SimulatedDisk::crash`].
+    pub fn cut_power(&self, after: u64) {
+        let mut state = self.disk.state();
+        state.ends_at = Some(state.total.saturating_add(after));
+    }
+
+    /// Nothing goes wrong any more that has not gone wrong yet; the room is as large as ever.
+    pub fn heal(&self) {
+        let mut state = self.disk.state();
+        state.planned.clear();
+        state.faults.clear();
+        state.ends_at = None;
+        state.room = None;
+    }
+
+    /// Whether the power is gone.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        let state = self.disk.state();
+        state.ends_at.is_some_and(|at| state.total > at)
+    }
+
+    /// Calls of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.disk.state().total
+    }
+
+    /// How many calls went wrong.
+    #[must_use]
+    pub fn fired(&self) -> u64 {
+        self.disk.state().fired
+    }
+
+    /// The last calls, one a line, for a test that fails.
+    #[must_use]
+    pub fn recent(&self) -> String {
+        let state = self.disk.state();
+        let lines = state.recent.iter().map(|(number, call, name, fault)| {
+            let fault = fault.map(|fault| format!(" {fault:?}")).unwrap_or_default();
+            format!("{number} {call:?} {name}{fault}\n")
+        });
+        lines.collect()
     }
 
     /// The call after the next `after` ones of its kind goes wrong, once.
@@ -136,7 +214,7 @@ impl SimulatedDisk {
     /// The names of all files.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.disk.state().names.keys().cloned().collect()
+        self.disk.state().names.keys().filter(|name| !name.ends_with('/')).cloned().collect()
     }
 
     /// What a file holds; empty where there is none.
@@ -175,32 +253,40 @@ impl SimulatedDisk {
                 survived.insert(name, *file);
             }
         }
+        // what stands in a directory whose own name did not last is gone with it
+        let all = survived.clone();
+        survived.retain(|name, _| ancestors(name).all(|directory| all.contains_key(directory)));
         state.durable_names.clone_from(&survived);
         state.names = survived;
         state.faults.clear();
+        state.planned.clear();
+        state.ends_at = None;
         state.held.clear();
         self.disk.changed.notify_all();
     }
 
-    fn begin(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
+    fn begin(&self, call: Call, name: &str) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
         let mut state = self.disk.state();
         let count = state.calls.entry(call).or_default();
         let at = *count;
         *count = at.saturating_add(1);
+        let number = state.total;
+        state.total = number.saturating_add(1);
         self.disk.changed.notify_all();
         let mut state = self
             .disk
             .changed
             .wait_while(state, |state| state.held.contains(&call))
             .unwrap_or_else(PoisonError::into_inner);
-        let found = state.faults.iter().position(|(of, when, _)| *of == call && *when == at);
-        match found.map(|index| state.faults.swap_remove(index).2) {
-            Some(Fault::Error(kind)) => {
-                if call != Call::Sync {
-                    return Err(kind.into());
-                }
-                Ok((state, Some(Fault::Error(kind))))
-            }
+        let fault = state.fault(call, at, number);
+        if state.recent.len() >= REMEMBERED {
+            state.recent.pop_front();
+        }
+        state.recent.push_back((number, call, name.to_owned(), fault));
+        state.fired = state.fired.saturating_add(u64::from(fault.is_some()));
+        match fault {
+            Some(Fault::Error(kind)) if call != Call::Sync => Err(kind.into()),
+            Some(Fault::Torn(kind)) if !matches!(call, Call::Write | Call::Sync) => Err(kind.into()),
             fault => Ok((state, fault)),
         }
     }
@@ -236,6 +322,28 @@ impl State {
     fn count(&self, call: Call) -> u64 {
         self.calls.get(&call).copied().unwrap_or(0)
     }
+
+    /// What goes wrong with this call: the `at`-th of its kind, the `number`-th of all.
+    fn fault(&mut self, call: Call, at: u64, number: u64) -> Option<Fault> {
+        let gone = io::ErrorKind::BrokenPipe;
+        match self.ends_at {
+            Some(end) if number > end => return Some(Fault::Error(gone)),
+            // half of it may have been done when the power went
+            Some(end) if number == end => return Some(Fault::Torn(gone)),
+            _ => {}
+        }
+        if let Some(index) = self.planned.iter().position(|(when, _)| *when == number) {
+            return Some(self.planned.swap_remove(index).1);
+        }
+        let found = self.faults.iter().position(|(of, when, _)| *of == call && *when == at);
+        found.map(|index| self.faults.swap_remove(index).2)
+    }
+}
+
+/// The names of the directories that lead to a name.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+    let own = name.strip_suffix('/').unwrap_or(name);
+    own.match_indices('/').filter_map(|(at, _)| name.get(..at.saturating_add(1)))
 }
 
 impl File {
@@ -270,8 +378,18 @@ impl File {
         };
         self.durable.resize(length, 0);
         for page in std::mem::take(&mut self.unsynced) {
-            if dice.coin() {
-                copy_page(page, &self.seen, &mut self.durable);
+            match dice.below(4) {
+                0 => {}
+                // the page was on its way: some sectors are new, the others old
+                1 => {
+                    let sectors = PAGE / SECTOR;
+                    for sector in (0..sectors).map(|sector| page.saturating_mul(sectors).saturating_add(sector)) {
+                        if dice.coin() {
+                            copy_block(SECTOR, sector, &self.seen, &mut self.durable);
+                        }
+                    }
+                }
+                _ => copy_page(page, &self.seen, &mut self.durable),
             }
         }
         self.seen.clone_from(&self.durable);
@@ -279,8 +397,12 @@ impl File {
 }
 
 fn copy_page(page: usize, from: &[u8], to: &mut [u8]) {
-    let start = page.saturating_mul(PAGE);
-    let end = start.saturating_add(PAGE).min(from.len()).min(to.len());
+    copy_block(PAGE, page, from, to);
+}
+
+fn copy_block(length: usize, index: usize, from: &[u8], to: &mut [u8]) {
+    let start = index.saturating_mul(length);
+    let end = start.saturating_add(length).min(from.len()).min(to.len());
     if let (Some(from), Some(to)) = (from.get(start..end), to.get_mut(start..end)) {
         to.copy_from_slice(from);
     }
@@ -307,63 +429,123 @@ impl Dice {
     }
 }
 
-/// The directory as a program has it until the next crash.
-struct Mount {
+/// A directory as a program has it until the next crash. Names may hold further directories, parted by `/`, which are
+/// made with the files in them.
+#[derive(Clone)]
+pub struct Folder {
     disk: SimulatedDisk,
     life: u64,
+    /// Empty, or ends in `/`.
+    prefix: String,
 }
 
-impl Mount {
-    fn begin(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
-        let (state, _) = self.disk.begin(call)?;
+impl Folder {
+    /// A directory of this one.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> Self {
+        let prefix = if name.is_empty() { self.prefix.clone() } else { format!("{}{name}/", self.prefix) };
+        Self { prefix, ..self.clone() }
+    }
+
+    /// Makes the directory itself, with those that lead to it.
+    ///
+    /// # Errors
+    /// Those of the plan.
+    pub fn make(&self) -> io::Result<()> {
+        let mut state = self.begin(Call::Create, &self.prefix)?;
+        make_directories(&mut state, &self.prefix);
+        Ok(())
+    }
+
+    /// Counts a call of a store that keeps its files elsewhere; what goes wrong with it, where something does. `Short`
+    /// and `Torn` are for the caller to interpret.
+    ///
+    /// # Errors
+    /// Those of the plan; `BrokenPipe` after a crash.
+    pub fn pass(&self, what: &str) -> io::Result<()> {
+        self.begin(Call::Elsewhere, what).map(|_| ())
+    }
+
+    fn begin(&self, call: Call, name: &str) -> io::Result<MutexGuard<'_, State>> {
+        let (state, _) = self.disk.begin(call, name)?;
         if state.life != self.life {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         Ok(state)
     }
 
-    fn handle(&self, file: usize) -> Arc<dyn PackFile> {
-        Arc::new(Handle { disk: self.disk.clone(), file, life: self.life })
+    fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn handle(&self, file: usize, name: String) -> Arc<dyn PackFile> {
+        Arc::new(Handle { disk: self.disk.clone(), file, name, life: self.life })
     }
 }
 
-impl Storage for Mount {
+fn make_directories(state: &mut State, name: &str) {
+    let own = name.ends_with('/').then_some(name);
+    for directory in ancestors(name).chain(own) {
+        state.names.entry(directory.into()).or_insert(DIRECTORY);
+    }
+}
+
+/// The name inside the directory; `None` where it is not directly in it.
+fn inside<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let inside = name.strip_prefix(prefix)?;
+    let is_direct = !inside.strip_suffix('/').unwrap_or(inside).contains('/');
+    (is_direct && !inside.is_empty()).then_some(inside)
+}
+
+impl Storage for Folder {
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.begin(Call::List)?.names.keys().cloned().collect())
+        let state = self.begin(Call::List, &self.prefix)?;
+        if !self.prefix.is_empty() && !state.names.contains_key(&self.prefix) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let names = state.names.keys().filter_map(|name| inside(name, &self.prefix));
+        Ok(names.filter(|name| !name.ends_with('/')).map(str::to_owned).collect())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
-        let mut state = self.begin(Call::Create)?;
-        if state.names.contains_key(name) {
+        let path = self.path(name);
+        let mut state = self.begin(Call::Create, &path)?;
+        if state.names.contains_key(&path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        make_directories(&mut state, &path);
         let file = state.files.len();
         state.files.push(File::default());
-        state.names.insert(name.into(), file);
-        Ok(self.handle(file))
+        state.names.insert(path.clone(), file);
+        Ok(self.handle(file, path))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
-        let file = *self.begin(Call::Open)?.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.handle(file))
+        let path = self.path(name);
+        let file = *self.begin(Call::Open, &path)?.names.get(&path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(file, path))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.begin(Call::Rename)?;
-        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.into(), file);
+        let (from, to) = (self.path(from), self.path(to));
+        let mut state = self.begin(Call::Rename, &to)?;
+        let file = state.names.remove(&from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to, file);
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.begin(Call::Remove)?;
-        state.names.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let path = self.path(name);
+        let mut state = self.begin(Call::Remove, &path)?;
+        state.names.remove(&path).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let mut state = self.begin(Call::SyncDirectory)?;
-        let names = state.names.clone();
-        state.durable_names = names;
+        let mut state = self.begin(Call::SyncDirectory, &self.prefix)?;
+        let State { names, durable_names, .. } = &mut *state;
+        durable_names.retain(|name, _| inside(name, &self.prefix).is_none() || names.contains_key(name));
+        let direct = names.iter().filter(|(name, _)| inside(name, &self.prefix).is_some());
+        durable_names.extend(direct.map(|(name, file)| (name.clone(), *file)));
         Ok(())
     }
 }
@@ -371,6 +553,7 @@ impl Storage for Mount {
 struct Handle {
     disk: SimulatedDisk,
     file: usize,
+    name: String,
     life: u64,
 }
 
@@ -380,7 +563,7 @@ impl Handle {
         call: Call,
         work: impl FnOnce(&mut File, &mut Option<u64>, Option<Fault>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let (mut state, fault) = self.disk.begin(call)?;
+        let (mut state, fault) = self.disk.begin(call, &self.name)?;
         let state = &mut *state;
         if state.life != self.life {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -396,8 +579,10 @@ fn place(offset: u64) -> io::Result<usize> {
 
 impl PackFile for Handle {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with(Call::Read, |file, _, _| {
+        self.with(Call::Read, |file, _, fault| {
             let bytes = file.seen.get(place(offset)?..).unwrap_or_default();
+            let length = if fault.is_some() { buffer.len().div_ceil(2) } else { buffer.len() };
+            let buffer = buffer.get_mut(..length).unwrap_or_default();
             let read = bytes.iter().zip(buffer).map(|(from, to)| *to = *from).count();
             Ok(read)
         })
@@ -427,7 +612,10 @@ impl PackFile for Handle {
     fn sync(&self) -> io::Result<()> {
         self.with(Call::Sync, |file, _, fault| match fault {
             Some(Fault::Error(kind) | Fault::Torn(kind)) => {
-                file.unsynced.clear();
+                // where the power goes meanwhile, what was on its way may still have come to the disk
+                if kind != io::ErrorKind::BrokenPipe {
+                    file.unsynced.clear();
+                }
                 Err(kind.into())
             }
             _ => {

@@ -12,14 +12,16 @@ mod reader;
 mod record;
 mod sealing;
 pub mod simulation;
+mod survey;
 mod vault;
 mod writer;
 
 pub use disk::{DiskVault, PackFile, Settings, Storage};
 pub use error::VaultError;
-pub use limits::{METADATA_BYTES, OBJECT_BYTES, READ_BYTES};
+pub use limits::{METADATA_BYTES, OBJECT_BYTES, READ_BYTES, SLOW_SPILL_BYTES, SPILL_BYTES};
 pub use location::{Location, Position};
 pub use reader::{ObjectReader, ObjectStream};
 pub use record::{RecordHeader, RecordKind, RecordPart};
+pub use survey::{Candidate, Examined, Stray, Survey};
 pub use vault::{Cut, Gap, Recovery, Vault, VaultStats};
 pub use writer::{ObjectWriter, SealedObject};

@@ -18,8 +18,21 @@ pub(crate) const PIECE_BYTES: u64 = 512 * 1024;
 /// Metadata longer than this is compressed and opened off the async workers.
 pub(crate) const INLINE_METADATA_BYTES: usize = 128 * 1024;
 
-/// Sealed bytes of a spilled object that are gathered before they are written.
+/// Sealed bytes of a spilled object that are written at once.
 pub(crate) const SPILL_WRITE_BYTES: usize = 1024 * 1024;
+
+/// Sealed bytes of a spilled object that are gathered before they are handed to the thread that writes them.
+pub(crate) const SPILL_HAND_BYTES: usize = 256 * 1024;
+
+/// The same two where memory is short.
+pub(crate) const SLOW_SPILL_WRITE_BYTES: usize = 128 * 1024;
+pub(crate) const SLOW_SPILL_HAND_BYTES: usize = 64 * 1024;
+
+/// Memory of an object that goes to a file of its own: what is put together for a write, what is gathered, the open chunk.
+pub const SPILL_BYTES: usize = SPILL_WRITE_BYTES + SPILL_HAND_BYTES + 2 * 64 * 1024;
+
+/// Memory of such an object after [`ObjectWriter::spill`](crate::ObjectWriter::spill).
+pub const SLOW_SPILL_BYTES: usize = SLOW_SPILL_WRITE_BYTES + SLOW_SPILL_HAND_BYTES + 2 * 64 * 1024;
 
 /// Commits that may wait for the writer.
 pub(crate) const WAITING_COMMITS: usize = 256;
@@ -29,3 +42,6 @@ pub(crate) const BATCH_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Records returned by one scan at most.
 pub(crate) const SCAN_RECORDS: u32 = 10_000;
+
+/// Bytes that the writer puts together before each write; a multiple of the page.
+pub(crate) const STAGED_BYTES: usize = 4 * 1024 * 1024;

@@ -4,9 +4,11 @@
 //! header 256 | chunks: 64 KiB sealed + 16 tag, the last one shorter | sealed metadata | zeros | trailer 16
 //! ```
 //!
-//! A record begins and ends on a multiple of 4096 bytes: a torn write never shares a page with an earlier record, and
-//! the next record is found behind a damaged one. The header has a checksum of its own and names its place; the trailer
-//! holds one of everything between, so that a half-written record is found without any key. Numbers are little-endian.
+//! A record begins and ends on a multiple of 64 bytes, so that the next one is found behind a damaged one. Records that
+//! are written together stand close to each other; each such batch begins on a page of 4096 bytes of its own, so that a
+//! torn write never shares a page with what was durable before. The header has a checksum of its own and names its
+//! place; the trailer holds one of everything between, so that a half-written record is found without any key. Numbers
+//! are little-endian.
 
 use std::fmt;
 
@@ -18,7 +20,9 @@ use crate::{
 };
 
 /// Records begin at multiples of this many bytes.
-pub(crate) const ALIGNMENT: u64 = 4096;
+pub(crate) const ALIGNMENT: u64 = 64;
+/// Batches of records begin at multiples of this many bytes, which is also what writes past the page cache need.
+pub(crate) const PAGE: u64 = 4096;
 /// Length of a record's header.
 pub(crate) const HEADER_LEN: usize = 256;
 /// Length of a record's trailer.
@@ -28,7 +32,8 @@ pub(crate) const CHUNK_LEN: usize = 64 * 1024;
 /// What sealing adds to a chunk.
 pub(crate) const TAG_LEN: usize = 16;
 
-const MAGIC: [u8; 8] = *b"kluisrec";
+/// The first bytes of a record.
+pub(crate) const MAGIC: [u8; 8] = *b"kluisrec";
 const TRAILER_MAGIC: [u8; 4] = *b"kend";
 const VERSION: u16 = 1;
 const CHECKED_LEN: usize = HEADER_LEN - 4;

@@ -138,12 +138,13 @@ impl SimulatedDisk {
         state.ends_at = Some(state.total.saturating_add(after));
     }
 
-    /// Nothing goes wrong any more that has not gone wrong yet; the room is as large as ever.
+    /// Nothing goes wrong any more that has not gone wrong yet; the room is as large as ever. A power cut that has come
+    /// stays.
     pub fn heal(&self) {
         let mut state = self.disk.state();
         state.planned.clear();
         state.faults.clear();
-        state.ends_at = None;
+        state.ends_at = state.ends_at.filter(|at| state.total > *at);
         state.room = None;
     }
 

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use kluis_keys::StudyKey;
 
-use crate::{Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, SealedObject, VaultError};
+use crate::{
+    Candidate, Examined, Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, SealedObject,
+    Survey, VaultError,
+};
 
 /// Keeps sealed objects, in the order in which they were committed.
 #[async_trait]
@@ -28,6 +31,19 @@ pub trait Vault: Send + Sync {
     /// Up to `limit` durable records behind a position, in commit order: for replay, rebuild and verification. An empty
     /// answer means that there are no more.
     async fn scan(&self, after: Position, limit: u32) -> Result<Vec<(Location, RecordHeader)>, VaultError>;
+
+    /// What stands behind a position, in commit order, as it is on the disk now: records by their headers, and what is
+    /// none. [`Position::START`] also looks for files that do not belong here. For verification.
+    async fn survey(&self, after: Position, limit: u32) -> Result<Survey, VaultError>;
+
+    /// Reads records as they are on the disk now and verifies them, their answers in the order given; with `is_full` every
+    /// byte between the first of the header and the last of the trailer, without it header and metadata. For
+    /// verification: one answer takes one thread for all its records.
+    async fn examine(
+        &self,
+        candidates: Vec<Candidate>,
+        is_full: bool,
+    ) -> Result<Vec<Result<Examined, VaultError>>, VaultError>;
 
     /// The position behind the last durable record.
     async fn position(&self) -> Result<Position, VaultError>;

@@ -8,7 +8,10 @@ use kluis_keys::{ObjectId, ObjectKey, StudyKey};
 use crate::{
     RecordHeader, RecordKind, VaultError,
     disk::{Shared, Spill},
-    limits::{INLINE_METADATA_BYTES, METADATA_BYTES, OBJECT_BYTES, SPILL_WRITE_BYTES},
+    limits::{
+        INLINE_METADATA_BYTES, METADATA_BYTES, OBJECT_BYTES, SLOW_SPILL_HAND_BYTES, SLOW_SPILL_WRITE_BYTES,
+        SPILL_HAND_BYTES, SPILL_WRITE_BYTES,
+    },
     record::{self, CHUNK_LEN, HEADER_LEN},
     sealing::Sealing,
 };
@@ -28,6 +31,8 @@ pub struct ObjectWriter {
     plain_length: u64,
     checksum: Hasher,
     spill: Option<Spill>,
+    /// It goes to a file because memory is short: with as little of it as will do.
+    is_slow: bool,
     /// While a write is under way, and for good when it failed or was given up.
     is_broken: bool,
     shared: Arc<Shared>,
@@ -58,6 +63,7 @@ impl ObjectWriter {
             plain_length: 0,
             checksum: Hasher::new(),
             spill: None,
+            is_slow: false,
             is_broken: false,
             shared,
         }
@@ -92,7 +98,7 @@ impl ObjectWriter {
             let mut room = CHUNK_LEN.saturating_sub(self.buffer.len().saturating_sub(self.open));
             if room == 0 {
                 self.seal_chunk(false)?;
-                self.write_out(SPILL_WRITE_BYTES).await?;
+                self.write_out(self.hand_bytes()).await?;
                 room = CHUNK_LEN;
             }
             let (now, later) = rest.split_at(room.min(rest.len()));
@@ -101,6 +107,45 @@ impl ObjectWriter {
         }
         self.is_broken = false;
         Ok(())
+    }
+
+    /// Bytes in memory; of a spilled object, those that wait for the disk are not among them.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether the object goes to a file of its own.
+    #[must_use]
+    pub fn is_spilled(&self) -> bool {
+        self.spill.is_some()
+    }
+
+    /// Lets the object go to a file of its own from now on, however small it is: it then holds no more than
+    /// [`SLOW_SPILL_BYTES`](crate::SLOW_SPILL_BYTES) in memory. One that already does is left as it is.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn spill(&mut self) -> Result<(), VaultError> {
+        if std::mem::replace(&mut self.is_broken, true) {
+            return Err(VaultError::Broken);
+        }
+        if self.spill.is_none() {
+            self.is_slow = true;
+            // the open chunk is not sealed yet
+            let open = self.buffer.split_off(self.open);
+            let spill = Shared::spill(&self.shared, SLOW_SPILL_WRITE_BYTES).await?;
+            self.spill = Some(spill);
+            self.write_out(0).await?;
+            self.buffer = Vec::with_capacity(SLOW_SPILL_HAND_BYTES.saturating_add(CHUNK_LEN));
+            self.buffer.extend_from_slice(&open);
+        }
+        self.is_broken = false;
+        Ok(())
+    }
+
+    fn hand_bytes(&self) -> usize {
+        if self.is_slow { SLOW_SPILL_HAND_BYTES } else { SPILL_HAND_BYTES }
     }
 
     /// Ends the object: seals the last chunk and the metadata (kept with the object, at most
@@ -171,13 +216,17 @@ impl ObjectWriter {
     /// Writes sealed bytes to the object's own file where there are too many for memory, or at least `least` of them
     /// where there is such a file already. Between calls no chunk is open.
     async fn write_out(&mut self, least: usize) -> Result<(), VaultError> {
-        let spill = match &mut self.spill {
-            Some(_) if self.buffer.len() < least => return Ok(()),
+        let spill = match self.spill.take() {
+            Some(spill) if self.buffer.len() < least => {
+                self.spill = Some(spill);
+                return Ok(());
+            }
             Some(spill) => spill,
             None if self.buffer.len() <= self.shared.settings.gathered_bytes => return Ok(()),
-            None => self.spill.insert(Shared::spill(&self.shared).await?),
+            None => Shared::spill(&self.shared, SPILL_WRITE_BYTES).await?,
         };
-        self.buffer = spill.append(std::mem::take(&mut self.buffer)).await?;
+        let (spill, buffer) = spill.append(std::mem::take(&mut self.buffer)).await?;
+        (self.spill, self.buffer) = (Some(spill), buffer);
         self.open = self.buffer.len();
         Ok(())
     }

@@ -8,14 +8,18 @@ use std::{io, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Location, RecordHeader, SealedObject, VaultError, limits::BATCH_BYTES, record::HEADER_LEN, writer::SealedBytes,
+    Location, RecordHeader, SealedObject, VaultError,
+    limits::{BATCH_BYTES, STAGED_BYTES},
+    record::{HEADER_LEN, PAGE},
+    writer::SealedBytes,
 };
 
 use super::{
     pack,
     shared::{Counters, Shared},
     spill::Spill,
-    storage::{PackFile, write_full},
+    staging::Staging,
+    storage::PackFile,
 };
 
 type Reply = oneshot::Sender<Result<Vec<Location>, VaultError>>;
@@ -39,6 +43,7 @@ pub(super) struct Appender {
     shared: Arc<Shared>,
     next_pack: u64,
     current: Option<Current>,
+    staging: Staging,
 }
 
 /// The pack that is being written.
@@ -46,16 +51,14 @@ struct Current {
     pack: u64,
     file: Arc<dyn PackFile>,
     begun: Instant,
-    /// Behind the last record written.
-    end: u64,
-    /// Behind the last record known to be durable.
+    /// Behind the last durable record; 0 where not even the first page is.
     durable: u64,
     /// Whether its name in the directory is durable.
     is_named: bool,
 }
 
-/// A request whose gathered objects are written.
-struct Written {
+/// A request whose gathered objects are durable.
+struct Durable {
     reply: Reply,
     /// In the order of the request's objects; the spilled ones are still to come.
     places: Vec<Place>,
@@ -63,12 +66,12 @@ struct Written {
 
 enum Place {
     Kept(Location),
-    Spilled(RecordHeader, Spill),
+    Spilled(Box<RecordHeader>, Spill),
 }
 
 impl Appender {
     pub(super) fn new(shared: Arc<Shared>, next_pack: u64) -> Self {
-        Self { shared, next_pack, current: None }
+        Self { shared, next_pack, current: None, staging: Staging::new(STAGED_BYTES) }
     }
 
     /// Serves until the vault is dropped.
@@ -86,30 +89,20 @@ impl Appender {
     }
 
     fn commit(&mut self, batch: Vec<Request>) {
-        let (mut written, mut durable) = (Vec::new(), Vec::new());
+        let (mut group, mut waiting, mut durable) = (Vec::new(), 0_u64, Vec::new());
         for request in batch {
             let bytes = request.bytes();
-            if self.current.as_ref().is_some_and(|current| current.is_full(bytes, &self.shared)) {
-                self.flush(&mut written, &mut durable);
+            if bytes > 0 && self.must_close(waiting, bytes) {
+                self.commit_group(std::mem::take(&mut group), &mut durable);
+                waiting = 0;
                 self.current = None;
             }
-            let Request { objects, reply } = request;
-            match self.append(objects, bytes) {
-                Ok(places) if bytes == 0 => durable.push(Written { reply, places }),
-                Ok(places) => written.push(Written { reply, places }),
-                Err(error) => {
-                    if !matches!(error, VaultError::StorageFull) {
-                        // Where a write failed, the next one is not tried.
-                        self.flush(&mut written, &mut durable);
-                        self.current = None;
-                    }
-                    self.refuse(reply, error);
-                }
-            }
+            waiting = waiting.saturating_add(bytes);
+            group.push(request);
         }
-        self.flush(&mut written, &mut durable);
+        self.commit_group(group, &mut durable);
         // Packs are in commit order: nothing more goes into the current one once a large object has a pack behind it.
-        for Written { reply, places } in durable {
+        for Durable { reply, places } in durable {
             let locations = places.into_iter().map(|place| match place {
                 Place::Kept(location) => Ok(location),
                 Place::Spilled(header, spill) => self.commit_spilled(&header, spill),
@@ -121,38 +114,77 @@ impl Appender {
         }
     }
 
-    /// Writes the gathered objects of one request; all or, as far as anyone can see, none.
-    fn append(&mut self, objects: Vec<SealedObject>, bytes: u64) -> Result<Vec<Place>, VaultError> {
-        if bytes > 0 && self.current.is_none() {
+    /// Whether the current pack, with `waiting` bytes that are not in it yet, takes no further ones.
+    fn must_close(&self, waiting: u64, bytes: u64) -> bool {
+        let settings = &self.shared.settings;
+        let end = self.current.as_ref().map_or(0, |current| current.durable).max(pack::FIRST_RECORD);
+        let is_old = self.current.as_ref().is_some_and(|current| current.begun.elapsed() >= settings.pack_age);
+        let has_records = end.saturating_add(waiting) > pack::FIRST_RECORD;
+        has_records && (is_old || end.saturating_add(waiting).saturating_add(bytes) > settings.pack_bytes)
+    }
+
+    /// Writes and syncs requests together. Where that cannot be written, each is tried alone, so that nobody is refused
+    /// for a neighbour's sake; a failed sync refuses all.
+    fn commit_group(&mut self, group: Vec<Request>, durable: &mut Vec<Durable>) {
+        let is_written = group.iter().any(|request| request.bytes() > 0);
+        let written = if is_written { self.write(&group) } else { Ok(Vec::new()) };
+        let locations = match written {
+            Ok(locations) => locations,
+            Err(error) => {
+                self.take_back(&error);
+                match <[Request; 1]>::try_from(group) {
+                    Ok([request]) => self.refuse(request.reply, error),
+                    Err(group) => group.into_iter().for_each(|request| self.commit_group(vec![request], durable)),
+                }
+                return;
+            }
+        };
+        if is_written && let Err(source) = self.sync(&locations) {
+            for request in group {
+                self.refuse(request.reply, VaultError::io("sync", same_error(&source)));
+            }
+            return;
+        }
+        let mut locations = locations.into_iter();
+        for Request { objects, reply } in group {
+            let places = objects.into_iter().filter_map(|SealedObject { header, bytes }| match bytes {
+                SealedBytes::Spilled(spill) => Some(Place::Spilled(Box::new(header), spill)),
+                SealedBytes::Memory(_) => locations.next().map(Place::Kept),
+            });
+            durable.push(Durable { reply, places: places.collect() });
+        }
+    }
+
+    /// Writes the gathered objects of all requests, one behind the other, from a page of their own on.
+    fn write(&mut self, group: &[Request]) -> Result<Vec<Location>, VaultError> {
+        if self.current.is_none() {
             self.current = Some(self.begin_pack()?);
         }
-        let Some(current) = &mut self.current else { return Ok(objects.into_iter().filter_map(spilled).collect()) };
-        let start = current.end;
-        let mut places = Vec::with_capacity(objects.len());
-        for SealedObject { header, bytes } in objects {
-            let place = match bytes {
-                SealedBytes::Spilled(spill) => Place::Spilled(header, spill),
-                SealedBytes::Memory(record) => match current.append(&header, record) {
-                    Ok(location) => Place::Kept(location),
-                    Err(source) => return Err(current.take_back(start, source)),
-                },
-            };
-            places.push(place);
+        let Some(current) = &self.current else { return Err(VaultError::Closed) };
+        let failed = |source| VaultError::io("write", source);
+        let mut end = current.durable.checked_next_multiple_of(PAGE).ok_or(VaultError::Closed)?;
+        self.staging.begin(end);
+        if end == 0 {
+            self.staging.put(&*current.file, &pack::first_page(current.pack)).map_err(failed)?;
+            end = pack::FIRST_RECORD;
         }
-        Ok(places)
+        let mut locations = Vec::new();
+        for SealedObject { header, bytes } in group.iter().flat_map(|request| &request.objects) {
+            let SealedBytes::Memory(record) = bytes else { continue };
+            let location = header.location(current.pack, end);
+            self.staging.put(&*current.file, &header.encode(current.pack, end)).map_err(failed)?;
+            self.staging.put(&*current.file, record.get(HEADER_LEN..).unwrap_or_default()).map_err(failed)?;
+            end = location.end().offset;
+            locations.push(location);
+        }
+        self.staging.end(&*current.file).map_err(failed)?;
+        Ok(locations)
     }
 
     fn begin_pack(&mut self) -> Result<Current, VaultError> {
         let pack = self.take_number();
-        let name = pack::name(pack);
-        let file = self.shared.storage.create(&name).map_err(|source| VaultError::io("create", source))?;
-        if let Err(source) = write_full(&*file, &pack::first_page(pack), 0) {
-            // An empty file left over does no harm; recovery removes it.
-            let _ = self.shared.storage.remove(&name);
-            return Err(VaultError::io("write", source));
-        }
-        let (end, durable) = (pack::FIRST_RECORD, pack::FIRST_RECORD);
-        Ok(Current { pack, file, begun: Instant::now(), end, durable, is_named: false })
+        let file = self.shared.storage.create(&pack::name(pack)).map_err(|source| VaultError::io("create", source))?;
+        Ok(Current { pack, file, begun: Instant::now(), durable: 0, is_named: false })
     }
 
     /// Numbers are never used twice, also when the pack came to nothing.
@@ -162,26 +194,37 @@ impl Appender {
         number
     }
 
-    /// Makes what was written durable, or refuses all of it.
-    fn flush(&mut self, written: &mut Vec<Written>, durable: &mut Vec<Written>) {
-        let Some(current) = &mut self.current else { return };
-        if written.is_empty() {
+    /// After a failed write: forgets what was written behind the last durable record. Where the disk was only full, the
+    /// pack goes on from there; after any other failure it is not written to again.
+    fn take_back(&mut self, error: &VaultError) {
+        let Some(current) = &self.current else { return };
+        let is_cut = current.file.set_length(current.durable).is_ok();
+        if is_cut && matches!(error, VaultError::StorageFull) {
             return;
         }
+        if current.durable == 0 {
+            // A file left over does no harm; recovery removes it.
+            let _ = self.shared.storage.remove(&pack::name(current.pack));
+        }
+        self.current = None;
+    }
+
+    /// Makes what was written durable, and visible to readers.
+    fn sync(&mut self, locations: &[Location]) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotFound.into()) };
         Counters::add(&self.shared.counters.syncs, 1);
         match current.sync(&self.shared) {
             Ok(()) => {
+                current.durable = locations.last().map_or(current.durable, |location| location.end().offset);
                 self.shared.packs().insert(current.pack, Some(current.durable));
-                durable.append(written);
+                Ok(())
             }
             Err(source) => {
                 tracing::error!(pack = current.pack, error = %source, "sync failed; the pack is given up");
                 // Best effort: what nobody was told of should not turn up after the next start.
                 let _ = current.file.set_length(current.durable);
                 self.current = None;
-                for Written { reply, .. } in written.drain(..) {
-                    self.refuse(reply, VaultError::io("sync", same_error(&source)));
-                }
+                Err(source)
             }
         }
     }
@@ -190,9 +233,10 @@ impl Appender {
         self.current = None;
         let pack = self.take_number();
         Counters::add(&self.shared.counters.syncs, 1);
-        let end = spill.commit(pack, header)?;
-        self.shared.packs().insert(pack, Some(end));
-        Ok(header.location(pack, pack::FIRST_RECORD))
+        let location = header.location(pack, pack::FIRST_RECORD);
+        spill.commit(pack, header)?;
+        self.shared.packs().insert(pack, Some(location.end().offset));
+        Ok(location)
     }
 
     fn accept(&self, reply: Reply, locations: Vec<Location>) {
@@ -210,46 +254,13 @@ impl Appender {
 }
 
 impl Current {
-    fn is_full(&self, bytes: u64, shared: &Shared) -> bool {
-        let is_long = self.end.saturating_add(bytes) > shared.settings.pack_bytes;
-        let is_old = self.begun.elapsed() >= shared.settings.pack_age;
-        bytes > 0 && self.end > pack::FIRST_RECORD && (is_long || is_old)
-    }
-
-    fn append(&mut self, header: &RecordHeader, mut record: Vec<u8>) -> io::Result<Location> {
-        let place = record.first_chunk_mut::<HEADER_LEN>().ok_or(io::ErrorKind::InvalidInput)?;
-        *place = header.encode(self.pack, self.end);
-        write_full(&*self.file, &record, self.end)?;
-        let location = header.location(self.pack, self.end);
-        self.end = location.end().offset;
-        Ok(location)
-    }
-
-    /// After a failed write: forgets what was written behind `start`.
-    fn take_back(&mut self, start: u64, source: io::Error) -> VaultError {
-        self.end = start;
-        match self.file.set_length(start) {
-            Ok(()) => VaultError::io("write", source),
-            // Not `StorageFull`, whatever the write said: this pack is not to be written to again.
-            Err(source) => VaultError::Io { operation: "cut", source },
-        }
-    }
-
     fn sync(&mut self, shared: &Shared) -> io::Result<()> {
         self.file.sync()?;
         if !self.is_named {
             shared.storage.sync_directory()?;
             self.is_named = true;
         }
-        self.durable = self.end;
         Ok(())
-    }
-}
-
-fn spilled(object: SealedObject) -> Option<Place> {
-    match object.bytes {
-        SealedBytes::Spilled(spill) => Some(Place::Spilled(object.header, spill)),
-        SealedBytes::Memory(_) => None,
     }
 }
 

@@ -9,7 +9,9 @@ mod pack;
 mod recovery;
 mod shared;
 mod spill;
+mod staging;
 mod storage;
+mod survey;
 
 use std::{fmt, path::Path, sync::Arc, thread, time::Duration};
 
@@ -18,8 +20,8 @@ use kluis_keys::StudyKey;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, Recovery, SealedObject, Vault,
-    VaultError, VaultStats, limits::WAITING_COMMITS,
+    Candidate, Examined, Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, Recovery,
+    SealedObject, Survey, Vault, VaultError, VaultStats, limits::WAITING_COMMITS,
 };
 
 pub use self::storage::{PackFile, Storage};
@@ -132,6 +134,18 @@ impl Vault for DiskVault {
 
     async fn scan(&self, after: Position, limit: u32) -> Result<Vec<(Location, RecordHeader)>, VaultError> {
         self.blocking(move |shared| shared.scan(after, limit)).await
+    }
+
+    async fn survey(&self, after: Position, limit: u32) -> Result<Survey, VaultError> {
+        self.blocking(move |shared| survey::survey(shared, after, limit)).await
+    }
+
+    async fn examine(
+        &self,
+        candidates: Vec<Candidate>,
+        is_full: bool,
+    ) -> Result<Vec<Result<Examined, VaultError>>, VaultError> {
+        self.blocking(move |shared| Ok(survey::examine(shared, candidates, is_full))).await
     }
 
     async fn position(&self) -> Result<Position, VaultError> {

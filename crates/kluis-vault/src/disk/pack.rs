@@ -4,17 +4,19 @@ use std::io;
 
 use crate::{
     Location, RecordHeader,
-    record::{ALIGNMENT, HEADER_LEN, TRAILER_LEN, trailer},
+    record::{ALIGNMENT, HEADER_LEN, MAGIC as RECORD_MAGIC, PAGE, TRAILER_LEN, trailer},
 };
 
 use super::storage::{PackFile, read_full};
 
 /// Records begin behind the pack's first page.
-pub(super) const FIRST_RECORD: u64 = ALIGNMENT;
+pub(super) const FIRST_RECORD: u64 = PAGE;
 
 const MAGIC: [u8; 8] = *b"kluispak";
 const VERSION: u16 = 1;
 const CHECK_BYTES: usize = 1024 * 1024;
+/// Read at once where the next record is searched; a multiple of the records' alignment.
+const SEARCHED_BYTES: usize = 64 * 1024;
 
 /// The file of a pack.
 pub(super) fn name(pack: u64) -> String {
@@ -48,7 +50,7 @@ pub(super) fn has_first_page(file: &dyn PackFile, pack: u64) -> io::Result<bool>
 
 /// The record that begins here and ends by `end`, going by its header alone.
 pub(super) fn header_at(file: &dyn PackFile, pack: u64, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
-    if end.saturating_sub(offset) < ALIGNMENT {
+    if end.saturating_sub(offset) < HEADER_LEN as u64 {
         return Ok(None);
     }
     let mut bytes = [0; HEADER_LEN];
@@ -100,25 +102,65 @@ impl Walk<'_> {
     /// The next step, or `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Step>> {
         self.at = self.at.max(FIRST_RECORD);
+        if let Some(header) = self.header(self.at)? {
+            return Ok(Some(self.step_over(&header)));
+        }
+        // the zeros that fill the last page of a batch are no gap
+        let page = self.at.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX).min(self.end);
+        if page > self.at && self.is_zero(self.at, page)? {
+            self.at = page;
+            if let Some(header) = self.header(self.at)? {
+                return Ok(Some(self.step_over(&header)));
+            }
+        }
         if self.at >= self.end {
             return Ok(None);
         }
-        if let Some(header) = self.header(self.at)? {
-            let location = header.location(self.pack, self.at);
-            self.at = location.end().offset;
-            return Ok(Some(Step::Record(location, header)));
-        }
         let from = self.at;
-        let mut to = (from / ALIGNMENT).saturating_add(1).saturating_mul(ALIGNMENT);
+        let mut to = self.next_magic(from)?;
         // A header names its place, so that nothing else passes for one.
         while to < self.end && self.header(to)?.is_none() {
-            to = to.saturating_add(ALIGNMENT);
+            to = self.next_magic(to)?;
         }
         self.at = to.min(self.end);
         Ok(Some(Step::Gap { from, to: self.at }))
     }
 
+    fn step_over(&mut self, header: &RecordHeader) -> Step {
+        let location = header.location(self.pack, self.at);
+        self.at = location.end().offset;
+        Step::Record(location, header.clone())
+    }
+
+    fn is_zero(&self, from: u64, to: u64) -> io::Result<bool> {
+        let mut page = [0; PAGE as usize];
+        let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        let part = page.get_mut(..length).ok_or(io::ErrorKind::InvalidInput)?;
+        read_full(self.file, part, from)?;
+        Ok(part.iter().all(|byte| *byte == 0))
+    }
+
+    /// The next place behind `from` where a record could begin, or the end.
+    fn next_magic(&self, from: u64) -> io::Result<u64> {
+        let mut at = (from / ALIGNMENT).saturating_add(1).saturating_mul(ALIGNMENT);
+        let mut buffer = vec![0; SEARCHED_BYTES];
+        while at < self.end {
+            let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(SEARCHED_BYTES);
+            let part = buffer.get_mut(..left.min(SEARCHED_BYTES)).unwrap_or_default();
+            read_full(self.file, part, at)?;
+            let found = part.chunks(ALIGNMENT as usize).position(|slot| slot.starts_with(&RECORD_MAGIC));
+            if let Some(slot) = found {
+                return Ok(at.saturating_add(slot as u64 * ALIGNMENT));
+            }
+            at = at.saturating_add(part.len() as u64);
+        }
+        Ok(self.end)
+    }
+
     fn header(&self, at: u64) -> io::Result<Option<RecordHeader>> {
+        if at >= self.end {
+            return Ok(None);
+        }
         match header_at(self.file, self.pack, at, self.end)? {
             Some(header) if self.is_thorough && !has_whole_body(self.file, header.location(self.pack, at))? => Ok(None),
             found => Ok(found),

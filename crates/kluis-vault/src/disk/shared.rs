@@ -66,9 +66,9 @@ impl Shared {
     }
 
     /// A file for an object that has become too large for memory.
-    pub(crate) async fn spill(shared: &Arc<Self>) -> Result<Spill, VaultError> {
+    pub(crate) async fn spill(shared: &Arc<Self>, write_bytes: usize) -> Result<Spill, VaultError> {
         let shared = Arc::clone(shared);
-        spawn_blocking(move || Spill::create(&shared)).await.map_err(|_| VaultError::Closed)?
+        spawn_blocking(move || Spill::create(&shared, write_bytes)).await.map_err(|_| VaultError::Closed)?
     }
 
     pub(super) fn packs(&self) -> MutexGuard<'_, BTreeMap<u64, Option<u64>>> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use kluis_keys::ObjectId;
 use tokio::task::spawn_blocking;
 
-use crate::{RecordHeader, VaultError, limits::SPILL_WRITE_BYTES};
+use crate::{RecordHeader, VaultError, limits::SPILL_HAND_BYTES};
 
 use super::{
     pack,
     shared::Shared,
+    staging::Staging,
     storage::{PackFile, write_full},
 };
 
@@ -24,8 +25,8 @@ pub(super) fn is_part(name: &str) -> bool {
 pub(crate) struct Spill {
     file: Arc<dyn PackFile>,
     part: Part,
-    /// Behind the last byte written.
-    end: u64,
+    /// What was appended and is not yet written.
+    staging: Staging,
 }
 
 /// The file's name, for as long as it is to be removed.
@@ -44,39 +45,40 @@ impl Drop for Part {
 }
 
 impl Spill {
-    /// Begins the file. Blocks.
-    pub(super) fn create(shared: &Arc<Shared>) -> Result<Self, VaultError> {
+    /// Begins the file, which is written in pieces of `write_bytes`, a multiple of the page. Blocks.
+    pub(super) fn create(shared: &Arc<Shared>, write_bytes: usize) -> Result<Self, VaultError> {
         let name = format!("{}{SUFFIX}", ObjectId::random());
         let file = shared.storage.create(&name).map_err(|source| VaultError::io("create", source))?;
         let part = Part { name, shared: Arc::clone(shared), is_kept: false };
-        Ok(Self { file, part, end: pack::FIRST_RECORD })
+        let mut staging = Staging::new(write_bytes);
+        staging.begin(pack::FIRST_RECORD);
+        Ok(Self { file, part, staging })
     }
 
     /// Appends sealed bytes; gives the buffer back, empty.
-    pub(crate) async fn append(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, VaultError> {
-        let (file, at) = (Arc::clone(&self.file), self.end);
-        self.end = self.end.saturating_add(bytes.len() as u64);
+    pub(crate) async fn append(mut self, mut bytes: Vec<u8>) -> Result<(Self, Vec<u8>), VaultError> {
         let written = spawn_blocking(move || {
-            write_full(&*file, &bytes, at).map_err(|source| VaultError::io("write", source))?;
+            self.staging.put(&*self.file, &bytes).map_err(|source| VaultError::io("write", source))?;
             bytes.clear();
             // The first part was everything gathered so far; from now on there is less at a time.
-            bytes.shrink_to(SPILL_WRITE_BYTES.saturating_mul(2));
-            Ok(bytes)
+            bytes.shrink_to(SPILL_HAND_BYTES.saturating_mul(2));
+            Ok((self, bytes))
         });
         written.await.map_err(|_| VaultError::Closed)?
     }
 
     /// Makes what was appended durable, so that the commit itself has only a page to sync.
-    pub(crate) async fn sync(self) -> Result<Self, VaultError> {
+    pub(crate) async fn sync(mut self) -> Result<Self, VaultError> {
         let synced = spawn_blocking(move || {
+            self.staging.end(&*self.file).map_err(|source| VaultError::io("write", source))?;
             self.file.sync().map_err(|source| VaultError::io("sync", source))?;
             Ok(self)
         });
         synced.await.map_err(|_| VaultError::Closed)?
     }
 
-    /// Makes it the pack of this number, durable on return; gives the pack's length. Blocks.
-    pub(super) fn commit(mut self, number: u64, header: &RecordHeader) -> Result<u64, VaultError> {
+    /// Makes it the pack of this number, durable on return. Blocks.
+    pub(super) fn commit(mut self, number: u64, header: &RecordHeader) -> Result<(), VaultError> {
         let shared = Arc::clone(&self.part.shared);
         let write =
             |bytes: &[u8], at| write_full(&*self.file, bytes, at).map_err(|source| VaultError::io("write", source));
@@ -89,6 +91,6 @@ impl Spill {
         self.part.name = name;
         shared.storage.sync_directory().map_err(|source| VaultError::io("sync", source))?;
         self.part.is_kept = true;
-        Ok(self.end)
+        Ok(())
     }
 }

@@ -5,8 +5,13 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+use crate::record::PAGE;
 
 /// One directory of files. Names are made by the vault, never by input.
 pub trait Storage: Send + Sync + 'static {
@@ -109,9 +114,11 @@ impl Storage for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(self.path.join(name))?;
-        Ok(Arc::new(file))
+        let path = self.path.join(name);
+        let cached = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        // not every file system has it: then everything goes through the page cache
+        let direct = OpenOptions::new().write(true).custom_flags(direct_flag()).open(&path).ok();
+        Ok(Arc::new(DirectFile { cached, direct, is_refused: AtomicBool::new(false) }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn PackFile>> {
@@ -129,6 +136,62 @@ impl Storage for Directory {
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+#[cfg(target_os = "linux")]
+fn direct_flag() -> i32 {
+    rustix::fs::OFlags::DIRECT.bits().cast_signed()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn direct_flag() -> i32 {
+    0
+}
+
+/// A new pack: whole pages are written past the page cache. They are read again, if at all, much later, and writeback
+/// through the cache is slower than the disk.
+struct DirectFile {
+    cached: File,
+    direct: Option<File>,
+    /// The file system took the flag and refuses the write.
+    is_refused: AtomicBool,
+}
+
+impl PackFile for DirectFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(&self.cached, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let direct =
+            self.direct.as_ref().filter(|_| is_paged(bytes, offset) && !self.is_refused.load(Ordering::Relaxed));
+        let Some(direct) = direct else { return FileExt::write_at(&self.cached, bytes, offset) };
+        match FileExt::write_at(direct, bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.is_refused.store(true, Ordering::Relaxed);
+                FileExt::write_at(&self.cached, bytes, offset)
+            }
+            written => written,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.cached.sync_data()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        PackFile::length(&self.cached)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.cached.set_len(length)
+    }
+}
+
+/// Whether a write covers whole pages, in memory and in the file.
+fn is_paged(bytes: &[u8], offset: u64) -> bool {
+    let page = PAGE as usize;
+    offset.is_multiple_of(PAGE) && bytes.len().is_multiple_of(page) && bytes.as_ptr().align_offset(page) == 0
 }
 
 impl PackFile for File {

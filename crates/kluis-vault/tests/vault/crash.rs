@@ -31,7 +31,7 @@ async fn tail_cut_at_any_byte_leaves_the_complete_records() {
     drop(vault);
     let name = pack_name(stored[0].pack);
     let all = whole.bytes(&name);
-    assert_eq!(all.len() as u64, stored[2].end().offset);
+    assert_eq!(all.len() as u64, stored[2].end().offset.next_multiple_of(4096));
     for length in 0..=all.len() {
         let disk = with_pack(&name, &all[..length]);
         let vault = simulated(&disk, Settings::default());
@@ -41,8 +41,10 @@ async fn tail_cut_at_any_byte_leaves_the_complete_records() {
         assert_eq!(locations(&*vault).await, complete, "{length} bytes");
         assert_eq!(recovery.records, complete.len() as u64);
         assert!(recovery.gaps.is_empty());
-        // Less than the first page is no pack; from there on every byte behind the last complete record is cut.
-        let kept = complete.last().map_or(if length < 4096 { 0 } else { 4096 }, |last| last.end().offset);
+        // Less than the first page is no pack; from there on every byte behind the last complete record is cut, but for
+        // the zeros that fill its page.
+        let behind = complete.last().map_or(if length < 4096 { 0 } else { 4096 }, |last| last.end().offset);
+        let kept = behind.next_multiple_of(4096).min(length as u64).max(behind);
         let cut = Cut { pack: stored[0].pack, offset: kept, bytes: length as u64 - kept };
         let expected = if cut.bytes > 0 || length == 0 { vec![cut] } else { vec![] };
         assert_eq!(recovery.cuts, expected, "{length} bytes");
@@ -72,14 +74,15 @@ async fn record_with_a_torn_body_is_cut() {
     let last = store(&*vault, &key, &bytes(9_000, 2)).await.unwrap();
     drop(vault);
     let all = whole.bytes(&pack_name(first.pack));
-    for at in (last.offset as usize..all.len()).step_by(97).chain([all.len() - 1]) {
+    for at in (last.offset as usize..last.end().offset as usize).step_by(97).chain([last.end().offset as usize - 1]) {
         let disk = with_pack(&pack_name(first.pack), &all);
         disk.tamper(&pack_name(first.pack), |bytes| bytes[at] ^= 1);
         let vault = simulated(&disk, Settings::default());
         // What lies before the safe position is not read again.
         let recovery = vault.recover(first.end()).await.unwrap();
         assert_eq!(recovery.records, 0);
-        assert_eq!(recovery.cuts, [Cut { pack: last.pack, offset: last.offset, bytes: last.length }], "byte {at}");
+        let bytes = all.len() as u64 - last.offset;
+        assert_eq!(recovery.cuts, [Cut { pack: last.pack, offset: last.offset, bytes }], "byte {at}");
         assert_eq!(locations(&*vault).await, [first]);
     }
 }
@@ -96,7 +99,7 @@ async fn complete_record_behind_a_torn_one_is_not_cut() {
     let vault = simulated(&disk, Settings::default());
     let recovery = vault.recover(Position::START).await.unwrap();
     assert_eq!((recovery.records, recovery.cuts.len(), recovery.gaps.len()), (1, 0, 1));
-    assert_eq!((recovery.gaps[0].offset, recovery.gaps[0].bytes), (first.offset, first.length));
+    assert_eq!((recovery.gaps[0].offset, recovery.gaps[0].bytes), (first.offset, last.offset - first.offset));
     assert!(load(&*vault, &key, last).await.unwrap() == bytes(9_000, 2));
 }
 

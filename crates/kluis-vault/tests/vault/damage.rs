@@ -102,7 +102,7 @@ async fn object_shortened_to_a_chunk_is_found() {
         let metadata = start + HEADER + 2 * SEALED_CHUNK;
         let length = header.metadata_length as usize;
         bytes.copy_within(metadata..metadata + length, start + HEADER + SEALED_CHUNK);
-        let record = (HEADER + SEALED_CHUNK + length + 16).div_ceil(4096) * 4096;
+        let record = (HEADER + SEALED_CHUNK + length + 16).next_multiple_of(64);
         bytes[start + 124..start + 132].copy_from_slice(&(CHUNK as u64).to_le_bytes());
         bytes[start + 140..start + 148].copy_from_slice(&(record as u64).to_le_bytes());
         let sum = crc32fast::hash(&bytes[start..start + 252]).to_le_bytes();
@@ -122,7 +122,7 @@ async fn swapped_records_are_found() {
     assert_eq!(one.length, two.length);
     disk.tamper(&pack_name(one), |bytes| {
         let (first, second) = bytes.split_at_mut(two.offset as usize);
-        first[one.offset as usize..].swap_with_slice(&mut second[..one.length as usize]);
+        first[one.offset as usize..one.end().offset as usize].swap_with_slice(&mut second[..one.length as usize]);
     });
     for location in [one, two] {
         let error = vault.open(location, &key).await.unwrap_err();

@@ -3,7 +3,7 @@
 use std::{fs, io::ErrorKind, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use kluis_vault::{
-    DiskVault, Position, RecordKind, Settings, Vault, VaultError,
+    DiskVault, Position, RecordKind, SLOW_SPILL_BYTES, Settings, Vault, VaultError,
     simulation::{Call, Fault, SimulatedDisk},
 };
 use tempfile::TempDir;
@@ -35,6 +35,33 @@ async fn files_are_closed_to_others_and_show_nothing() {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
         let stored = fs::read(&file).unwrap();
         assert!(!stored.windows(8).any(|window| window == &MARKER[..8]), "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn an_object_sent_to_disk_early_comes_back_and_holds_little_meanwhile() {
+    let key = study_key().await;
+    let disk = SimulatedDisk::new();
+    let vault = simulated(&disk, Settings::default());
+    for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
+        for early in [0, 1, CHUNK, 2 * CHUNK + 1, usize::MAX] {
+            let object = bytes(length, 7);
+            let (first, second) = object.split_at(early.min(length));
+            let mut writer = vault.begin(RecordKind::Instance);
+            writer.write(first).await.unwrap();
+            assert!(!writer.is_spilled());
+            writer.spill().await.unwrap();
+            for piece in second.chunks(1_000) {
+                writer.write(piece).await.unwrap();
+                assert!(writer.held_bytes() <= SLOW_SPILL_BYTES / 2, "{} bytes held", writer.held_bytes());
+            }
+            writer.spill().await.unwrap();
+            assert!(writer.is_spilled());
+            let sealed = writer.finish(&key, b"metadata").await.unwrap();
+            let location = vault.commit(vec![sealed]).await.unwrap()[0];
+            assert!(load(&*vault, &key, location).await.unwrap() == object, "{length} bytes, {early} before");
+            assert_eq!(vault.check(location).await.unwrap().plain_length, length as u64);
+        }
     }
 }
 
@@ -104,6 +131,66 @@ async fn concurrent_commits_share_a_sync() {
     assert_eq!(disk.calls(Call::Sync), 2);
     assert_eq!(disk.calls(Call::SyncDirectory), 1, "a pack is named once");
     assert_eq!(vault.stats().objects, 8);
+}
+
+/// Ten million objects that are all header would else fill a page each.
+#[tokio::test]
+async fn small_objects_committed_together_share_pages_and_batches_do_not() {
+    let key = study_key().await;
+    let disk = SimulatedDisk::new();
+    let vault = simulated(&disk, Settings::default());
+    let mut batches = Vec::new();
+    for batch in 0..2 {
+        let mut objects = Vec::new();
+        for seed in 0..8 {
+            objects.push(seal(&*vault, &key, &bytes(500, batch * 8 + seed)).await.unwrap());
+        }
+        batches.push(vault.commit(objects).await.unwrap());
+    }
+    let [first, second] = batches.as_slice() else { panic!("two batches") };
+    assert!(first.windows(2).all(|pair| pair[0].end().offset == pair[1].offset), "side by side");
+    assert_eq!(second[0].offset, first[7].end().offset.next_multiple_of(4096), "a page of its own");
+    assert!(second[0].offset - first[0].offset <= 3 * 4096);
+    for (seed, location) in batches.concat().into_iter().enumerate() {
+        assert!(load(&*vault, &key, location).await.unwrap() == bytes(500, seed as u8));
+    }
+    assert_eq!(vault.scan(Position::START, 99).await.unwrap().len(), 16);
+    // a byte in the zeros between them is no record and is told
+    let gap = first[7].end().offset as usize + 1;
+    disk.tamper("0000000000000001.pack", |bytes| bytes[gap] = 1);
+    assert_eq!(vault.scan(Position::START, 99).await.unwrap().len(), 16, "what follows is still found");
+    drop(vault);
+    let recovery = simulated(&disk, Settings::default()).recover(Position::START).await.unwrap();
+    assert_eq!((recovery.records, recovery.gaps.len()), (16, 1));
+}
+
+/// One write that fails for lack of room refuses those that do not fit, not their neighbours.
+#[tokio::test]
+async fn group_that_does_not_fit_is_tried_one_by_one() {
+    let key = study_key().await;
+    let disk = SimulatedDisk::new();
+    let vault = simulated(&disk, Settings::default());
+    let held = disk.hold(Call::Sync);
+    let spawn = |seed: u8, size: usize| {
+        let (vault, key) = (Arc::clone(&vault), Arc::clone(&key));
+        tokio::spawn(async move { store(&*vault, &key, &bytes(size, seed)).await })
+    };
+    let first = spawn(0, 1_000);
+    let waiting = disk.clone();
+    assert!(tokio::task::spawn_blocking(move || waiting.wait_for(Call::Sync, 1)).await.unwrap());
+    let others = [spawn(1, 5_000), spawn(2, 200_000), spawn(3, 5_000)];
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    disk.limit_room(Some(40_000));
+    drop(held);
+    first.await.unwrap().unwrap();
+    let [small, large, other] = others;
+    assert!(matches!(large.await.unwrap(), Err(VaultError::StorageFull)));
+    for (task, seed) in [(small, 1), (other, 3)] {
+        let location = task.await.unwrap().unwrap();
+        assert!(load(&*vault, &key, location).await.unwrap() == bytes(5_000, seed));
+    }
 }
 
 #[tokio::test]
@@ -304,12 +391,12 @@ async fn request_that_fails_half_way_leaves_nothing_of_it() {
     for seed in 1..4 {
         objects.push(seal(&*vault, &key, &bytes(100, seed)).await.unwrap());
     }
-    disk.fail(Call::Write, 2, Fault::Torn(ErrorKind::StorageFull));
+    disk.fail(Call::Write, 0, Fault::Torn(ErrorKind::StorageFull));
     assert!(matches!(vault.commit(objects).await, Err(VaultError::StorageFull)));
     let next = store(&*vault, &key, &bytes(100, 4)).await.unwrap();
     let scanned = vault.scan(Position::START, 10).await.unwrap();
     assert_eq!(scanned.into_iter().map(|(location, _)| location).collect::<Vec<_>>(), [before, next]);
-    assert_eq!(before.end(), kluis_vault::Position { pack: next.pack, offset: next.offset }, "no hole");
+    assert_eq!((before.pack, before.end().offset.next_multiple_of(4096)), (next.pack, next.offset), "no hole");
 }
 
 #[tokio::test]
@@ -319,7 +406,7 @@ async fn write_after_a_failed_write_is_refused() {
     let vault = simulated(&disk, small());
     let mut writer = vault.begin(RecordKind::Instance);
     disk.fail(Call::Write, 0, Fault::Error(ErrorKind::StorageFull));
-    assert!(matches!(writer.write(&bytes(LARGE, 1)).await, Err(VaultError::StorageFull)));
+    assert!(matches!(writer.write(&bytes(20 * CHUNK, 1)).await, Err(VaultError::StorageFull)));
     assert!(matches!(writer.write(b"more").await, Err(VaultError::Broken)));
     assert!(matches!(writer.finish(&key, b"").await, Err(VaultError::Broken)));
     assert!(disk.names().is_empty());

@@ -5,6 +5,7 @@
 //! the product's own encoders and decoders (tests hold those against what is built here), a clock, real patients' data.
 
 pub mod data_set;
+pub mod giant;
 pub mod hostile;
 pub mod instance;
 pub mod part10;
@@ -12,4 +13,5 @@ pub mod phantom;
 pub mod random;
 
 pub use data_set::{DataSetBuilder, Encoding, Lengths};
+pub use giant::Giant;
 pub use instance::SmallInstance;

@@ -122,6 +122,15 @@ impl Gate {
         Ok((DataSetBytes { carried, rest: &[] }, body.finish()?))
     }
 
+    /// Bytes that the gate holds in memory: the header so far, and the places of what is not in it.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        match &self.stage {
+            Stage::Head(head) => head.bytes.len(),
+            Stage::Body(body) => body.file_meta.len().saturating_add(body.scanner.held_bytes()),
+        }
+    }
+
     fn push_head<'a>(&mut self, bytes: &'a [u8]) -> Result<DataSetBytes<'a>, Refusal> {
         let Stage::Head(head) = &mut self.stage else { return Ok(DataSetBytes::default()) };
         let held = head.bytes.len();

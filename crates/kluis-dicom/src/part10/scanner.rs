@@ -105,6 +105,14 @@ impl Scanner {
         Ok(())
     }
 
+    /// Bytes of what was kept.
+    pub(super) fn held_bytes(&self) -> usize {
+        let tables = usize::try_from(self.tables).unwrap_or(usize::MAX);
+        let fragments = usize::try_from(self.fragments).unwrap_or(usize::MAX).saturating_mul(size_of::<Fragment>());
+        let bulk = self.bulk.len().saturating_mul(size_of::<BulkSpan>());
+        self.header.len().saturating_add(tables).saturating_add(fragments).saturating_add(bulk)
+    }
+
     /// Ends the data set.
     pub(super) fn finish(self) -> Result<Scanned, Refusal> {
         let is_between = self.state == State::Header && self.pending_length == 0 && self.nesting.is_root();

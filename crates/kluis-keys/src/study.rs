@@ -50,6 +50,7 @@ impl fmt::Debug for ObjectKey {
 pub struct StudyKey {
     id: KeyId,
     objects: Wrapper,
+    commitment: Secret,
     commitments: hmac::Key,
 }
 
@@ -62,10 +63,12 @@ impl fmt::Debug for StudyKey {
 impl StudyKey {
     fn new(id: KeyId, secret: &Secret) -> Result<Self, KeysError> {
         let objects = Wrapper::new(&crypto::subkey(secret, &[b"study/objects/1"]));
+        let commitment = crypto::subkey(secret, &[b"study/commit/1"]);
         Ok(Self {
             id,
             objects: objects.ok_or(KeysError::Crypto { operation: "key set-up" })?,
-            commitments: hmac::Key::new(hmac::HMAC_SHA256, crypto::subkey(secret, &[b"study/commit/1"]).as_slice()),
+            commitments: hmac::Key::new(hmac::HMAC_SHA256, commitment.as_slice()),
+            commitment,
         })
     }
 
@@ -96,6 +99,13 @@ impl StudyKey {
     #[must_use]
     pub fn commit(&self, message: &[u8]) -> [u8; 32] {
         crypto::mac(&self.commitments, &[message])
+    }
+
+    /// The key of [`StudyKey::commit`], to be given away with a proof. It opens no object: it is a one-way child of the
+    /// study's secret, beside the one that wraps the keys of objects.
+    #[must_use]
+    pub fn commitment_key(&self) -> Zeroizing<[u8; 32]> {
+        self.commitment.clone()
     }
 
     fn associated(&self, object: ObjectId) -> Vec<u8> {
@@ -217,6 +227,33 @@ impl StudyKeys {
             cache.keys.pop(&id);
         }
         Ok(destroyed?)
+    }
+
+    /// The key as the table holds it now, whatever is held open here. For verification.
+    ///
+    /// # Errors
+    /// As [`get_or_create`](Self::get_or_create).
+    pub async fn stored(&self, id: KeyId) -> Result<Option<Arc<StudyKey>>, KeysError> {
+        let Some(wrapped) = self.table.get(id).await? else { return Ok(None) };
+        let secret: Zeroizing<_> = self.wrapping.unwrap(id, &wrapped)?;
+        Ok(Some(Arc::new(StudyKey::new(id, &secret)?)))
+    }
+
+    /// Up to `limit` ids of the table behind `after`, in order, each with whether its key can be opened.
+    ///
+    /// # Errors
+    /// [`KeysError::Table`].
+    pub async fn try_stored(&self, after: Option<KeyId>, limit: u32) -> Result<Vec<(KeyId, bool)>, KeysError> {
+        let listed = self.table.list(after, limit).await?;
+        Ok(listed.into_iter().map(|(id, wrapped)| (id, self.wrapping.unwrap(id, &wrapped).is_ok())).collect())
+    }
+
+    /// What is wrong with the file of the table: see [`KeyTable::check`].
+    ///
+    /// # Errors
+    /// [`KeysError::Table`].
+    pub async fn check_table(&self) -> Result<Vec<String>, KeysError> {
+        Ok(self.table.check().await?)
     }
 
     fn open(&self, id: KeyId, wrapped: &WrappedKey, destroyed: u64) -> Result<Arc<StudyKey>, KeysError> {

@@ -92,7 +92,8 @@ fn device_right(operation: &Operation) -> DeviceNeed {
         | Operation::ManageDevices
         | Operation::ManageUsers
         | Operation::ManageTokens
-        | Operation::VerifyArchive => DeviceNeed::Never,
+        | Operation::VerifyArchive
+        | Operation::Export { .. } => DeviceNeed::Never,
     }
 }
 
@@ -108,7 +109,11 @@ fn role_includes(role: Role, operation: &Operation) -> bool {
         }
         Operation::ViewConsole => matches!(role, Admin | Radiologist | Referrer | Uploader | Auditor),
         Operation::ReadLedger { .. } | Operation::VerifyArchive => matches!(role, Admin | Auditor),
-        Operation::ReadMetrics | Operation::ManageDevices | Operation::ManageUsers | Operation::ManageTokens => {
+        Operation::ReadMetrics
+        | Operation::ManageDevices
+        | Operation::ManageUsers
+        | Operation::ManageTokens
+        | Operation::Export { .. } => {
             matches!(role, Admin)
         }
     }
@@ -155,6 +160,7 @@ mod tests {
             Operation::ManageUsers,
             Operation::ManageTokens,
             Operation::VerifyArchive,
+            Operation::Export { study: "1.2.3".parse().unwrap() },
         ]
     }
 

@@ -112,6 +112,11 @@ pub enum Operation {
     ManageTokens,
     /// Hold vault, index and ledger against each other.
     VerifyArchive,
+    /// Write a whole study to a medium, with proofs where wanted: these give away the commitment key of the study.
+    Export {
+        /// The study.
+        study: Uid,
+    },
 }
 
 impl Operation {
@@ -137,6 +142,7 @@ impl Operation {
             Self::ManageUsers => "manage-users",
             Self::ManageTokens => "manage-tokens",
             Self::VerifyArchive => "verify-archive",
+            Self::Export { .. } => "export",
         }
     }
 
@@ -146,6 +152,7 @@ impl Operation {
         match self {
             Self::Store { study } => study.as_ref(),
             Self::Retrieve { target } => Some(&target.study),
+            Self::Export { study } => Some(study),
             _ => None,
         }
     }

@@ -151,6 +151,18 @@ pub enum Transport {
     Local,
 }
 
+impl Transport {
+    /// The word for it in ledger leaves and proofs; the same as its serialized form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DimseTls => "dimse-tls",
+            Self::Https => "https",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// Who asks, after proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {

@@ -97,6 +97,12 @@ impl<'a> Events<'a> {
         self.is_big_endian
     }
 
+    /// Where in the (inflated) data set the last event ended, in bytes: where the next element begins.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// How many sequences are open after the last event.
     #[must_use]
     pub fn depth(&self) -> u32 {

@@ -24,6 +24,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     Err(error).context("kluis cannot be started")
 }
 
-fn target(root: &Path) -> PathBuf {
+/// Where cargo builds.
+pub fn target(root: &Path) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

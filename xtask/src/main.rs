@@ -1,5 +1,6 @@
 //! Project tasks, run as `cargo xtask TASK`. May not contain: anything that the product needs at run time.
 
+mod bench;
 mod checks;
 mod command;
 mod demo;
@@ -20,6 +21,7 @@ cargo xtask TASK
   viewer        package the viewer into target/viewer
   test [ARGS]   tools, viewer, all tests; ARGS go to cargo nextest run
   ci            formatting, lints, tidy, dependencies, tests
+  bench [ARGS]  measure Kluis beside DCMTK, Orthanc, nginx and the disk; `bench --help` tells ARGS
   tidy          the project's own rules: arrows between crates, lengths, banned calls
 ";
 
@@ -44,6 +46,7 @@ fn run() -> Result<ExitCode> {
         "viewer" => viewer::package(&root)?,
         "test" => checks::test(&root, &rest)?,
         "ci" => checks::ci(&root)?,
+        "bench" => bench::run(&root, &rest)?,
         "tidy" => tidy::run(&root)?,
         _ => {
             eprint!("{TASKS}");

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +21,18 @@ const FOR_BUILDING: &[Need] =
     &[("cc", "gcc"), ("make", "make"), ("perl", "perl"), ("tar", "tar"), ("node", "nodejs"), ("npm", "npm")];
 const FOR_TESTS: &[Need] =
     &[("storescu", "dcmtk"), ("chromium", "chromium"), ("python3", "python3"), ("openssl", "openssl")];
+/// What stands beside us in `cargo xtask bench`; never needed by the tests.
+const FOR_BENCH: &[Need] = &[
+    ("storescp", "dcmtk"),
+    ("Orthanc", "orthanc"),
+    ("nginx", "nginx-light"),
+    ("fio", "fio"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
+];
+const ORTHANC_DICOMWEB: (&str, &str) = ("/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "orthanc-dicomweb");
+/// While it says 101, Debian's packages start no daemons.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Cargo tools: name and version.
 const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.143");
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
@@ -44,6 +57,26 @@ pub fn install_for_tests(root: &Path) -> Result<()> {
     npm(root)?;
     cargo_tool(root, NEXTEST)?;
     Ok(())
+}
+
+/// What the comparison needs. The packages would start their daemons on all interfaces; they are kept from it.
+pub fn install_for_bench() -> Result<()> {
+    debian(FOR_BUILDING)?;
+    let is_complete = || Path::new(ORTHANC_DICOMWEB.0).exists() && FOR_BENCH.iter().all(|need| find(need.0).is_some());
+    if is_complete() {
+        return Ok(());
+    }
+    let policy = Path::new(POLICY);
+    let is_ours = !policy.exists() && fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if is_ours {
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+    }
+    let plugin = (!Path::new(ORTHANC_DICOMWEB.0).exists()).then_some(ORTHANC_DICOMWEB.1);
+    let outcome = debian(FOR_BENCH).and_then(|()| plugin.map_or(Ok(()), |package| install(&[package])));
+    if is_ours {
+        fs::remove_file(policy)?;
+    }
+    outcome
 }
 
 /// The checker of licences and sources.

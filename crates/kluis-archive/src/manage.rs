@@ -98,6 +98,14 @@ impl From<kluis_identity::NewCode> for NewCode {
 }
 
 impl Archive {
+    /// Whether anybody was ever enrolled: until then a node serves nobody but who sits at its machine (threat T1).
+    ///
+    /// # Errors
+    /// [`ArchiveError::Directory`].
+    pub async fn has_enrolled(&self) -> Result<bool, ArchiveError> {
+        Ok(self.inner.registrar.has_enrolled().await?)
+    }
+
     /// Enrols a device.
     ///
     /// # Errors

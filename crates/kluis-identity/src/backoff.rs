@@ -5,12 +5,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::limits;
+use crate::{limits, source::source_of};
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
@@ -27,7 +27,7 @@ pub struct Backoff {
 impl Backoff {
     /// Counts a failure and says how long its answer is to be held back.
     pub fn note(&self, address: IpAddr, now: Instant) -> Duration {
-        let source = source(address);
+        let source = source_of(address);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |failures: &Failures| now.saturating_duration_since(failures.last) >= limits::FAILURES_FORGOTTEN;
         if sources.len() >= limits::FAILING_SOURCES && !sources.contains_key(&source) {
@@ -45,14 +45,6 @@ impl Backoff {
         failures.count = failures.count.saturating_add(1);
         failures.last = now;
         held_back(failures.count)
-    }
-}
-
-/// One host has a whole IPv6 network of 64 bits to call from: that is one source.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -94,18 +86,5 @@ mod tests {
             backoff.note(IpAddr::from(n.to_be_bytes()), now);
         }
         assert_eq!(backoff.sources.lock().unwrap().len(), limits::FAILING_SOURCES);
-    }
-
-    #[test]
-    fn t02_an_ipv6_network_and_a_mapped_address_are_one_source() {
-        for (one, other, is_same) in [
-            ("2001:db8::1", "2001:db8::ffff:1", true),
-            ("2001:db8::1", "2001:db8:0:1::1", false),
-            ("::ffff:192.0.2.1", "192.0.2.1", true),
-            ("192.0.2.1", "192.0.2.2", false),
-        ] {
-            let [one, other] = [one, other].map(|text| source(text.parse().unwrap()));
-            assert_eq!(one == other, is_same, "{one} {other}");
-        }
     }
 }

@@ -26,6 +26,15 @@ pub enum DirectoryError {
 /// [`LIST_ROWS`](crate::limits::LIST_ROWS) rows. Expired rows are returned like others: the caller judges time.
 #[async_trait]
 pub trait Directory: Send + Sync {
+    /// Reads everything that is kept and holds it against its checksums: one line per finding, none with a value.
+    async fn check(&self) -> Result<Vec<String>, DirectoryError> {
+        Ok(Vec::new())
+    }
+
+    /// Whether somebody can prove an identity or could: there is a device, a token, a session, or a user whose code was
+    /// redeemed or has ended.
+    async fn has_enrolled(&self) -> Result<bool, DirectoryError>;
+
     /// Adds a device.
     ///
     /// # Errors

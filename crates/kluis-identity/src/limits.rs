@@ -64,3 +64,9 @@ pub const FAILURES_FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// Sources whose failures are remembered.
 pub const FAILING_SOURCES: usize = 4096;
+
+/// Lines of one kind in the log within [`SPARSE_WINDOW`], where anyone on the network can cause them.
+pub const SPARSE_LINES: u32 = 10;
+
+/// See [`SPARSE_LINES`].
+pub const SPARSE_WINDOW: Duration = Duration::from_secs(10);

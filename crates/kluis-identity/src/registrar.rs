@@ -267,6 +267,22 @@ impl Registrar {
         Ok(self.directory.remove_token(name).await?)
     }
 
+    /// Whether anybody was ever enrolled: see [`Directory::has_enrolled`].
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`].
+    pub async fn has_enrolled(&self) -> Result<bool, DirectoryError> {
+        self.directory.has_enrolled().await
+    }
+
+    /// What is wrong with the files of the directory: see [`Directory::check`].
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`].
+    pub async fn check(&self) -> Result<Vec<String>, DirectoryError> {
+        self.directory.check().await
+    }
+
     /// Drops sessions, tokens and codes that have ended, and sessions that lay idle. Returns how many.
     ///
     /// # Errors

@@ -56,6 +56,13 @@ impl MemoryDirectory {
 
 #[async_trait]
 impl Directory for MemoryDirectory {
+    async fn has_enrolled(&self) -> Result<bool, DirectoryError> {
+        let rows = self.rows()?;
+        let is_waiting = |name: &String| rows.codes.values().any(|code| code.user == *name);
+        let has_user = rows.users.keys().any(|name| !is_waiting(name));
+        Ok(has_user || !rows.devices.is_empty() || !rows.tokens.is_empty() || !rows.sessions.is_empty())
+    }
+
     async fn add_device(&self, device: &Device) -> Result<(), DirectoryError> {
         let mut rows = self.rows()?;
         if rows.devices.contains_key(&device.ae) {

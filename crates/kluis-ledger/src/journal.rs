@@ -28,6 +28,9 @@ pub(crate) struct Journal {
     count: u64,
     /// Where in the file each bundle begins, from `base` on.
     bundles: Vec<u64>,
+    /// Bytes for which space is taken behind the last record, and the place up to which that was done.
+    reserve: u64,
+    reserved_to: u64,
 }
 
 impl Journal {
@@ -49,7 +52,26 @@ impl Journal {
     }
 
     fn at(files: &Files, base: u64, length: u64, count: u64, bundles: Vec<u64>) -> Result<Self, LedgerError> {
-        Ok(Self { file: files.open(JOURNAL)?, base, length, count, bundles })
+        Ok(Self { file: files.open(JOURNAL)?, base, length, count, bundles, reserve: 0, reserved_to: 0 })
+    }
+
+    /// From now on the space of so many bytes is taken before they are written: for a log that must go on when the disk is
+    /// full.
+    pub(crate) fn reserve(&mut self, bytes: u64) {
+        self.reserve = bytes;
+        self.reserved_to = 0;
+        self.renew_reserve();
+    }
+
+    /// Takes space anew once half of it is used. What cannot be had now is tried again at the next append.
+    fn renew_reserve(&mut self) {
+        if self.reserve == 0 || self.reserved_to.saturating_sub(self.length) > self.reserve / 2 {
+            return;
+        }
+        match self.file.reserve(self.length, self.reserve) {
+            Ok(()) => self.reserved_to = self.length.saturating_add(self.reserve),
+            Err(error) => tracing::debug!(%error, "no space could be reserved for the journal"),
+        }
     }
 
     /// Writes a batch behind the last record, all or nothing. `Err(true)` where even the undoing failed.
@@ -65,11 +87,14 @@ impl Journal {
         if let Err(error) = write_full(&*self.file, &bytes, self.length) {
             // a part may stand there, with whole records among it, which a later start would take for entries
             let is_lost = self.file.set_length(self.length).is_err();
+            // the cut gave the space behind it back
+            self.reserved_to = 0;
             return Err((LedgerError::io("append to", JOURNAL)(error), is_lost));
         }
         self.length += bytes.len() as u64;
         self.count += entries.len() as u64;
         self.bundles.extend(bundles);
+        self.renew_reserve();
         Ok(())
     }
 
@@ -85,7 +110,9 @@ impl Journal {
         files.replace(JOURNAL, &bytes)?;
         let moved = start - HEADER_BYTES;
         let bundles = self.bundles.iter().skip(skipped).map(|offset| offset - moved).collect();
+        let reserve = self.reserve;
         *self = Self::at(files, target, self.length - moved, self.base + self.count - target, bundles)?;
+        self.reserve(reserve);
         Ok(())
     }
 }

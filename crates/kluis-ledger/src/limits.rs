@@ -15,6 +15,9 @@ pub const BATCH_BYTES: usize = 256 * 1024 * 1024;
 /// When more than this waits in memory for its tile files, the next append writes it out first, in bytes.
 pub const PENDING_BYTES: usize = 8 * 1024 * 1024;
 
+/// Where that cannot be done, appends go on until so much waits, in bytes.
+pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// How many entries that stand in full, durable bundles the journal may still repeat before it is cut short.
 pub const JOURNAL_ENTRIES: u64 = 8_192;
 

@@ -49,6 +49,12 @@ pub trait LogFile: Send + Sync {
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file.
     fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Takes the space for bytes behind the end of the file, which does not grow by it, so that writing them cannot fail
+    /// for lack of space. A storage that cannot do that does nothing.
+    fn reserve(&self, offset: u64, length: u64) -> io::Result<()> {
+        let _ = (offset, length);
+        Ok(())
+    }
 }
 
 /// Writes everything.
@@ -176,5 +182,13 @@ impl LogFile for File {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+
+    fn reserve(&self, offset: u64, length: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, rustix::fs::FallocateFlags::KEEP_SIZE, offset, length) {
+            // some file systems know no such thing
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            reserved => Ok(reserved?),
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use kluis_dicom::AeTitle;
 use kluis_dimse::{
     Admission, AssociationRequest, EchoRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
-    driver::{self, Config},
+    driver::{self, Config, How},
+    pdu::reject_reason,
 };
-use kluis_identity::Backoff;
+use kluis_identity::{Backoff, Guest, Place, Places, Sparse};
 use rustls::pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
@@ -14,11 +16,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-use crate::{
-    places::{Place, Places},
-    waiting_room::Guest,
-};
 
 /// What is known of a caller once TLS has authenticated it.
 pub(crate) struct Caller {
@@ -45,8 +42,22 @@ pub(crate) struct Shared<H> {
     pub(crate) house: H,
     pub(crate) tls: TlsAcceptor,
     pub(crate) config: Config,
-    pub(crate) places: Arc<Places>,
+    /// Places for associations, by source.
+    pub(crate) sources: Arc<Places<IpAddr>>,
+    /// And by device: the calling AE title, once it has proved to be that of the certificate.
+    pub(crate) devices: Arc<Places<AeTitle>>,
     pub(crate) backoff: Backoff,
+    /// Lines about those who were not let in.
+    pub(crate) failures: Sparse,
+}
+
+impl<H> Shared<H> {
+    /// A line about someone who was not let in: a flood of them writes few.
+    fn tell(&self, source: IpAddr, cause: &dyn std::fmt::Display) {
+        if let Some(passed_over) = self.failures.admit(Instant::now().into_std()) {
+            tracing::warn!(%source, %cause, passed_over, "not let in at the DICOM door");
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -66,8 +77,13 @@ pub(crate) async fn serve<H: House>(
         return;
     };
     let services = shared.house.services(Caller { source, certificate });
-    let mut admitted = Admitted { services, source, shared: &shared, guest: Some(guest), place: None };
+    let mut admitted = Admitted { services, source, shared: &shared, guest: Some(guest), places: None };
     let ending = driver::serve(stream, &mut admitted, &shared.config, opened, shutdown).await;
+    // the negotiation knows nothing of the trail; whoever does not know our name may be trying names
+    if ending.how == How::Rejected(reject_reason::CALLED_AE) {
+        shared.house.note_unproved(source).await;
+        shared.tell(source, &"the called AE title is not ours");
+    }
     tracing::info!(
         %source,
         calling = ending.calling.as_ref().map(tracing::field::display),
@@ -95,12 +111,14 @@ async fn shake_hands<H: House>(
     match timeout_at(until, shared.tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            // counted in the trail; a line for each would let anyone fill the log
-            tracing::debug!(%source, %error, "no TLS");
+            shared.tell(source, &error);
             shared.house.note_unproved(source).await;
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            shared.tell(source, &"the TLS handshake was too slow");
+            None
+        }
     }
 }
 
@@ -110,7 +128,7 @@ struct Admitted<'a, H: House> {
     source: IpAddr,
     shared: &'a Shared<H>,
     guest: Option<Guest>,
-    place: Option<Place>,
+    places: Option<(Place<IpAddr>, Place<AeTitle>)>,
 }
 
 impl<H: House> Services for Admitted<'_, H> {
@@ -124,7 +142,9 @@ impl<H: House> Services for Admitted<'_, H> {
             tokio::time::sleep(held_back).await;
         }
         let admission = admission?;
-        self.place = Some(self.shared.places.take(self.source).ok_or(Refusal::LocalLimit)?);
+        let of_source = self.shared.sources.take(self.source).ok_or(Refusal::LocalLimit)?;
+        let of_device = self.shared.devices.take(request.calling.clone()).ok_or(Refusal::LocalLimit)?;
+        self.places = Some((of_source, of_device));
         self.guest = None;
         Ok(admission)
     }

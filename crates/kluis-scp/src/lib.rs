@@ -8,12 +8,10 @@ mod connection;
 mod device;
 pub mod limits;
 mod listener;
-mod places;
 mod service;
 mod status;
 mod storage;
 mod verification;
-mod waiting_room;
 
 pub use device::Edge;
 pub use listener::{Settings, serve};

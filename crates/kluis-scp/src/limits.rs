@@ -9,9 +9,18 @@ pub const ASSOCIATIONS: usize = 256;
 /// Associations at a time from one source address.
 pub const ASSOCIATIONS_PER_SOURCE: usize = 64;
 
+/// Associations at a time of one device, whatever its addresses.
+pub const ASSOCIATIONS_PER_DEVICE: usize = 64;
+
+/// So many associations of all are kept for devices that have fewer than [`FEW_ASSOCIATIONS`]: devices that open all
+/// they can and fall silent do not shut out the others.
+pub const ASSOCIATIONS_KEPT: usize = 64;
+
+/// See [`ASSOCIATIONS_KEPT`].
+pub const FEW_ASSOCIATIONS: usize = 4;
+
 /// Connections at a time that have no association: silent ones, handshakes, requests, rejections. One more sends the
-/// oldest of the source with the most away. With the associations they stay well under the 1,024 open files that a
-/// process commonly gets, so that no number of callers can keep the stores from opening theirs.
+/// oldest of the source with the most away.
 pub const WAITING: usize = 512;
 
 /// Connections sent away at once where the operating system has no more files to give.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use kluis_dicom::AeTitle;
 use kluis_dimse::{driver::Config, limits::Timing, pdu::PduLimits};
-use kluis_identity::Backoff;
+use kluis_identity::{Backoff, Places, Room, Sparse, WaitingRoom};
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -14,8 +14,6 @@ use crate::{
     acceptor::acceptor,
     connection::{self, House, Shared},
     limits,
-    places::Places,
-    waiting_room::WaitingRoom,
 };
 
 /// What a site may move.
@@ -29,6 +27,8 @@ pub struct Settings {
     pub associations: usize,
     /// Associations at a time from one source address.
     pub associations_per_source: usize,
+    /// Associations at a time of one device.
+    pub associations_per_device: usize,
     /// Connections at a time that have no association.
     pub waiting: usize,
     /// For messages under way when the node stops.
@@ -44,6 +44,7 @@ impl Settings {
             timing: Timing::default(),
             associations: limits::ASSOCIATIONS,
             associations_per_source: limits::ASSOCIATIONS_PER_SOURCE,
+            associations_per_device: limits::ASSOCIATIONS_PER_DEVICE,
             waiting: limits::WAITING,
             grace: limits::GRACE,
         }
@@ -79,8 +80,20 @@ async fn run<H: House>(
             timing: settings.timing,
             pdu_limits: PduLimits::default(),
         },
-        places: Places::new(settings.associations, settings.associations_per_source),
+        sources: Places::new(Room {
+            total: settings.associations,
+            per_holder: settings.associations_per_source,
+            kept: 0,
+            few: 0,
+        }),
+        devices: Places::new(Room {
+            total: settings.associations,
+            per_holder: settings.associations_per_device,
+            kept: limits::ASSOCIATIONS_KEPT.min(settings.associations / 4),
+            few: limits::FEW_ASSOCIATIONS,
+        }),
         backoff: Backoff::default(),
+        failures: Sparse::default(),
     });
     let room = WaitingRoom::new(settings.waiting);
     let mut tasks = JoinSet::new();
@@ -105,7 +118,7 @@ async fn run<H: House>(
         let guest = room.enter(source);
         let seat = guest.seat();
         let task = tasks.spawn(connection::serve(stream, guest, source, Arc::clone(&shared), told.clone()));
-        room.seat(seat, task);
+        room.seat(seat, Box::new(move || task.abort()));
     }
     drop(listener);
     room.send_all_away();

@@ -1,6 +1,6 @@
 //! The one mapping of what the archive says to DIMSE statuses (PS3.4 B.2.3, PS3.7 C).
 
-use kluis_archive::{Refused, StoreError};
+use kluis_archive::{ArchiveError, Refused, StoreError};
 use kluis_dicom::part10::Refusal;
 use kluis_dimse::{Outcome, command::Status};
 
@@ -26,6 +26,9 @@ pub(crate) fn store_failure(error: &StoreError) -> Outcome {
             told(Status::DUPLICATE_SOP_INSTANCE, "other bytes are known under this UID; kept aside")
         }
         StoreError::StorageFull => told(Status::OUT_OF_RESOURCES, "the store is full"),
+        StoreError::Unavailable(cause) if matches!(**cause, ArchiveError::Busy) => {
+            told(Status::OUT_OF_RESOURCES, "too much is under way; try again later")
+        }
         StoreError::Unavailable(_) => told(Status::PROCESSING_FAILURE, "try again later"),
         _ => Status::PROCESSING_FAILURE.into(),
     }
@@ -47,7 +50,6 @@ fn told(status: Status, comment: impl Into<std::borrow::Cow<'static, str>>) -> O
 mod tests {
     use std::sync::Arc;
 
-    use kluis_archive::ArchiveError;
     use kluis_dicom::{
         Tag,
         attributes::{AttributesError, InstanceIds},
@@ -74,6 +76,7 @@ mod tests {
             (StoreError::StudyMismatch { ids: ids() }, 0xA900),
             (StoreError::Conflict { ids: ids() }, 0x0111),
             (StoreError::StorageFull, 0xA700),
+            (StoreError::Unavailable(Arc::new(ArchiveError::Busy)), 0xA700),
             (StoreError::Unavailable(Arc::new(ArchiveError::Stopped)), 0x0110),
         ] {
             let outcome = store_failure(&error);

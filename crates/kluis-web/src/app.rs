@@ -9,13 +9,23 @@ use tokio::{sync::Semaphore, time::Instant};
 use crate::{limits, metrics::Metrics, viewer::Viewer};
 
 /// What a site may set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `https://host[:port]` under which clients reach this node, where it is not what they write into the Host header
     /// (behind a proxy). Used in Retrieve URLs and bulk data URIs (PS3.18 8.2).
     pub public_origin: Option<String>,
     /// Version of the program, for the API description.
     pub version: &'static str,
+    /// Connections at one time that nobody has proved an identity on; [`limits::WAITING`] unless fewer files may be open.
+    pub waiting: usize,
+    /// Connections at one time with a proved identity; [`limits::CONNECTIONS`] unless fewer files may be open.
+    pub connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { public_origin: None, version: "", waiting: limits::WAITING, connections: limits::CONNECTIONS }
+    }
 }
 
 /// What all handlers share. Clones share everything.

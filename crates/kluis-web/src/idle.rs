@@ -1,9 +1,11 @@
 //! A connection on which nothing moves in either direction is closed: a peer that neither sends nor reads costs nothing
-//! for long. HTTP/2 peers that are only quiet answer the pings of the server, which moves bytes.
+//! for long. HTTP/2 peers that are only quiet answer the pings of the server, which moves bytes. One that sends much
+//! before anybody proves an identity is closed too.
 
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,16 +15,19 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::stay::Stay;
+
 /// A stream with a longest silence.
 pub(crate) struct IdleGuard<S> {
     stream: S,
     longest: Duration,
     alarm: Pin<Box<Sleep>>,
+    stay: Arc<Stay>,
 }
 
 impl<S> IdleGuard<S> {
-    pub(crate) fn new(stream: S, longest: Duration) -> Self {
-        Self { stream, longest, alarm: Box::pin(tokio::time::sleep(longest)) }
+    pub(crate) fn new(stream: S, longest: Duration, stay: Arc<Stay>) -> Self {
+        Self { stream, longest, alarm: Box::pin(tokio::time::sleep(longest)), stay }
     }
 
     /// Moves the alarm where something moved; looks at it where nothing did.
@@ -41,7 +46,11 @@ impl<S> IdleGuard<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for IdleGuard<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if !self.stay.came(buf.filled().len().saturating_sub(before)) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         self.watch(poll, cx)
     }
 }
@@ -86,11 +95,12 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::stay::testing::stay;
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_connection_and_bytes_keep_it() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = IdleGuard::new(near, Duration::from_secs(10));
+        let mut near = IdleGuard::new(near, Duration::from_secs(10), stay());
         let mut byte = [0];
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_secs(8)).await;
@@ -104,7 +114,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_never_reads_ends_a_connection() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut near = IdleGuard::new(near, Duration::from_secs(10));
+        let mut near = IdleGuard::new(near, Duration::from_secs(10), stay());
         let error = near.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

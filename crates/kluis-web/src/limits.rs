@@ -12,6 +12,12 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 pub const HEADER_FIELDS: usize = 100;
 /// Requests at one time in one HTTP/2 connection.
 pub const STREAMS: u32 = 128;
+/// Streams of one HTTP/2 connection that were reset before they were looked at; one more ends the connection.
+pub const PENDING_RESETS: usize = 20;
+/// Streams of one HTTP/2 connection that we had to reset for its faults; one more ends the connection.
+pub const FAULT_RESETS: usize = 128;
+/// Bytes of answers that wait for one HTTP/2 stream.
+pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Flow control window of one HTTP/2 stream, in bytes.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Flow control window of one HTTP/2 connection, in bytes.
@@ -20,10 +26,33 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A peer has so long to answer that question.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Connections at one time.
-pub const CONNECTIONS: usize = 2048;
-/// Connections at one time from one address.
-pub const CONNECTIONS_PER_SOURCE: usize = 256;
+/// Connections at one time that nobody has proved an identity on. One more sends the oldest of the source with the most
+/// away.
+pub const WAITING: usize = 1024;
+/// Connections sent away at once where the operating system has no more files to give.
+pub const SENT_AWAY_WHEN_OUT_OF_FILES: usize = 16;
+/// Connections at one time with a proved identity.
+pub const CONNECTIONS: usize = 1024;
+/// Of one identity; what is more stays in the waiting room.
+pub const CONNECTIONS_PER_IDENTITY: usize = 128;
+/// So many of all are kept for identities with fewer than [`FEW_CONNECTIONS`].
+pub const CONNECTIONS_KEPT: usize = 256;
+/// See [`CONNECTIONS_KEPT`].
+pub const FEW_CONNECTIONS: usize = 8;
+/// Requests at one time whose identity is proved.
+pub const REQUESTS: usize = 2048;
+/// Of one identity; one more is answered 503 with Retry-After (PS3.18 8.5).
+pub const REQUESTS_PER_IDENTITY: usize = 256;
+/// So many of all are kept for identities with fewer than [`FEW_REQUESTS`].
+pub const REQUESTS_KEPT: usize = 512;
+/// See [`REQUESTS_KEPT`].
+pub const FEW_REQUESTS: usize = 32;
+/// A connection on which nobody proves an identity ends after this time.
+pub const UNPROVED_LIFE: Duration = Duration::from_secs(60);
+/// Bytes that a connection takes before somebody proves an identity on it: pings, settings, heads and refused bodies.
+pub const UNPROVED_BYTES: u64 = 32 << 20;
+/// A connection on which no request is open ends after this time; HTTP/2 pings do not keep it.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(60);
 /// Open requests have so long to finish when the node stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
 

@@ -1,35 +1,44 @@
 //! The accept loops: HTTPS for everyone, a local socket for the owner of the data directory.
 //!
-//! Each connection has its own task from the first byte on, so a silent one holds up nobody. What is not yet encrypted
-//! or is idle is bounded in number (in all, and by source), in time and in memory.
+//! Each connection has its own task from the first byte on, so a silent one holds up nobody. Those on which nobody has
+//! proved an identity wait in a room of bounded size, out of which a flood pushes itself; see [`crate::stay`].
 
 use std::{
-    collections::HashMap,
+    convert::Infallible,
     io,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use axum::{Router, body::Body};
-use http::Request;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use kluis_identity::{Guest, Places, Room, SendAway, Sparse, WaitingRoom};
 use kluis_policy::Door;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
-    time::timeout,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use crate::{App, call::Peer, idle::IdleGuard, limits, routes::router};
+use crate::{
+    App,
+    call::Peer,
+    idle::IdleGuard,
+    limits,
+    routes::router,
+    stay::{Held, LAST_WORDS, Stay},
+};
 
 /// Why a listener ended.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +75,17 @@ pub async fn serve_tls(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(place) = door.admit(peer.ip().to_canonical()) {
-                    tasks.spawn(door.clone().connection(stream, place));
-                }
+                let source = peer.ip().to_canonical();
+                let guest = door.room.enter(source);
+                let seat = guest.seat();
+                let task = tasks.spawn(door.clone().connection(stream, source, guest));
+                door.room.seat(seat, door.means_to_end(task));
             }
-            Err(error) => pause_after(&error).await?,
+            Err(error) => {
+                // most often no more open files
+                door.room.send_away(limits::SENT_AWAY_WHEN_OUT_OF_FILES);
+                pause_after(&error).await?;
+            }
         }
     }
     drop(listener);
@@ -128,33 +143,58 @@ enum Protocol {
     Http2,
 }
 
-/// Serves one connection to its end; when the node stops, to the end of its open requests.
+/// Serves one connection to its end; when the node stops, or it is overdue, to the end of its open requests.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     service: Router,
-    peer: Option<Peer>,
+    client: Option<(Peer, Arc<Stay>)>,
     protocol: Protocol,
     mut stop: watch::Receiver<bool>,
 ) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        service.clone().oneshot(request)
-    });
+    let stay = client.as_ref().map(|(_, stay)| Arc::clone(stay));
+    let answer = service_fn(move |request: Request<Incoming>| answer(service.clone(), client.clone(), request));
     let builder = builder(protocol);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let overdue = async {
+        match &stay {
+            Some(stay) => stay.overdue().await,
+            None => std::future::pending().await,
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = overdue => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "connection ended early");
     }
+}
+
+/// Answers one request; its turn ends with the last byte of the answer.
+async fn answer(
+    service: Router,
+    client: Option<(Peer, Arc<Stay>)>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    let Some((peer, stay)) = client else { return service.oneshot(request).await };
+    let turn = stay.begin();
+    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(Arc::clone(&turn));
+    let response = service.oneshot(request).await?;
+    Ok(response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _under_way = &turn;
+            frame
+        }))
+    }))
 }
 
 fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
@@ -172,6 +212,9 @@ fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits::HEADER_BYTES).unwrap_or(u32::MAX))
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
+        .max_local_error_reset_streams(limits::FAULT_RESETS)
+        .max_send_buf_size(limits::SEND_BUFFER_BYTES)
         .keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT);
     match protocol {
@@ -198,47 +241,55 @@ struct Doorway {
     acceptor: TlsAcceptor,
     app: App,
     service: Router,
-    room: Arc<Semaphore>,
-    sources: Arc<Sources>,
+    room: Arc<WaitingRoom>,
+    held: Held,
+    failures: Arc<Sparse>,
     stop: watch::Receiver<bool>,
 }
 
-/// A connection's place among the others; given back when dropped.
-struct Place {
-    _room: OwnedSemaphorePermit,
-    sources: Arc<Sources>,
-    source: IpAddr,
-}
-
-#[derive(Default)]
-struct Sources(Mutex<HashMap<IpAddr, usize>>);
-
 impl Doorway {
     fn new(acceptor: TlsAcceptor, app: App, stop: watch::Receiver<bool>) -> Self {
+        let settings = app.settings();
+        let connections = Room {
+            total: settings.connections,
+            per_holder: limits::CONNECTIONS_PER_IDENTITY,
+            kept: limits::CONNECTIONS_KEPT.min(settings.connections / 4),
+            few: limits::FEW_CONNECTIONS,
+        };
+        let requests = Room {
+            total: limits::REQUESTS,
+            per_holder: limits::REQUESTS_PER_IDENTITY,
+            kept: limits::REQUESTS_KEPT,
+            few: limits::FEW_REQUESTS,
+        };
         Self {
             acceptor,
             service: router(app.clone(), Door::Web),
+            room: WaitingRoom::new(settings.waiting),
+            held: Held { connections: Places::new(connections), requests: Places::new(requests) },
+            failures: Arc::new(Sparse::default()),
             app,
-            room: Arc::new(Semaphore::new(limits::CONNECTIONS)),
-            sources: Arc::new(Sources::default()),
             stop,
         }
     }
 
-    /// A place for a connection from this source, unless there are too many: then it is closed at once.
-    fn admit(&self, source: IpAddr) -> Option<Place> {
-        let metrics = self.app.metrics();
-        let place = Arc::clone(&self.room)
-            .try_acquire_owned()
-            .ok()
-            .filter(|_| self.sources.enter(source))
-            .map(|room| Place { _room: room, sources: Arc::clone(&self.sources), source });
-        let counter = if place.is_some() { &metrics.connections } else { &metrics.connections_refused };
-        counter.fetch_add(1, Ordering::Relaxed);
-        place
+    fn means_to_end(&self, task: AbortHandle) -> SendAway {
+        let app = self.app.clone();
+        Box::new(move || {
+            app.metrics().connections_refused.fetch_add(1, Ordering::Relaxed);
+            task.abort();
+        })
     }
 
-    async fn connection(self, stream: TcpStream, place: Place) {
+    /// A line about a connection that was of no use: a flood of them writes few.
+    fn tell(&self, source: IpAddr, cause: &dyn std::fmt::Display) {
+        if let Some(passed_over) = self.failures.admit(Instant::now().into_std()) {
+            tracing::info!(%source, %cause, passed_over, "no TLS at the HTTPS door");
+        }
+    }
+
+    async fn connection(self, stream: TcpStream, source: IpAddr, guest: Guest) {
+        self.app.metrics().connections.fetch_add(1, Ordering::Relaxed);
         let local_port = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
             Ok(address) => address.port(),
             Err(error) => {
@@ -246,51 +297,30 @@ impl Doorway {
                 return;
             }
         };
-        let stream = match timeout(limits::HANDSHAKE, self.acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                tracing::debug!(peer = %place.source, error = %error, "TLS handshake failed");
-                return;
-            }
-            Err(_) => {
-                tracing::debug!(peer = %place.source, "TLS handshake too slow");
-                return;
-            }
-        };
+        let Some(stream) = self.shake_hands(stream, source).await else { return };
         // what was agreed in the handshake holds: the first bytes are not guessed at
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let stream = IdleGuard::new(stream, limits::SILENCE);
-        serve(stream, self.service, Some(Peer { address: place.source, local_port }), protocol, self.stop).await;
+        let stay = Stay::new(guest, self.held);
+        let stream = IdleGuard::new(stream, limits::SILENCE, Arc::clone(&stay));
+        serve(stream, self.service, Some((Peer { address: source, local_port }, stay)), protocol, self.stop).await;
     }
-}
 
-impl Sources {
-    fn enter(&self, source: IpAddr) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(source).or_insert(0);
-        if *count >= limits::CONNECTIONS_PER_SOURCE {
-            return false;
+    async fn shake_hands(&self, stream: TcpStream, source: IpAddr) -> Option<TlsStream<TcpStream>> {
+        let until = Instant::now() + limits::HANDSHAKE;
+        // a silent connection costs its task and its socket; memory for TLS is taken at its first byte
+        let mut first = [0];
+        match timeout_at(until, stream.peek(&mut first)).await {
+            Ok(Ok(1)) => {}
+            _ => return None,
         }
-        *count += 1;
-        true
-    }
-
-    fn leave(&self, source: IpAddr) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&source);
-            }
+        match timeout_at(until, self.acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => self.tell(source, &error),
+            Err(_) => self.tell(source, &"the TLS handshake was too slow"),
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.sources.leave(self.source);
+        None
     }
 }

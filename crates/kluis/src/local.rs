@@ -30,7 +30,11 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Local> {
 
 /// Settings of the web edge.
 pub(crate) fn settings(config: &Config) -> Settings {
-    Settings { public_origin: config.https.public_origin.clone(), version: env!("CARGO_PKG_VERSION") }
+    Settings {
+        public_origin: config.https.public_origin.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        ..Settings::default()
+    }
 }
 
 impl Local {

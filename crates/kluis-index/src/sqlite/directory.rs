@@ -63,6 +63,20 @@ impl SqliteDirectory {
 
 #[async_trait]
 impl Directory for SqliteDirectory {
+    async fn check(&self) -> Result<Vec<String>, DirectoryError> {
+        self.read(super::lookup::check_file).await
+    }
+
+    async fn has_enrolled(&self) -> Result<bool, DirectoryError> {
+        self.read(|connection| {
+            let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM device) OR EXISTS (SELECT 1 FROM token) \
+                       OR EXISTS (SELECT 1 FROM session) \
+                       OR EXISTS (SELECT 1 FROM user WHERE name NOT IN (SELECT user FROM code))";
+            exists(connection, sql, [])
+        })
+        .await
+    }
+
     async fn add_device(&self, device: &Device) -> Result<(), DirectoryError> {
         let device = device.clone();
         self.write(move |connection| {

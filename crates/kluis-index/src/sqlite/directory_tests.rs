@@ -56,6 +56,25 @@ fn missing<T: std::fmt::Debug>(outcome: Result<T, DirectoryError>, what: &str) {
 }
 
 #[tokio::test]
+async fn t01_nobody_is_enrolled_while_there_is_only_an_unused_code() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = open(&place);
+    assert!(!directory.has_enrolled().await.unwrap(), "empty");
+    directory.add_user(&user("anna")).await.unwrap();
+    directory.set_code(&code(1, "anna")).await.unwrap();
+    assert!(!directory.has_enrolled().await.unwrap(), "an unused code");
+    directory.take_code(SecretHash([1; 32])).await.unwrap();
+    assert!(directory.has_enrolled().await.unwrap(), "its code was used");
+    directory.remove_user("anna").await.unwrap();
+    assert!(!directory.has_enrolled().await.unwrap());
+    directory.add_token(&token("pacs", 2)).await.unwrap();
+    assert!(directory.has_enrolled().await.unwrap(), "a token");
+    directory.remove_token("pacs").await.unwrap();
+    directory.add_device(&device("CT", 'a')).await.unwrap();
+    assert!(directory.has_enrolled().await.unwrap(), "a device");
+}
+
+#[tokio::test]
 async fn devices() {
     let place = tempfile::tempdir().unwrap();
     let directory = open(&place);

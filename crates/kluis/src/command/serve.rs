@@ -7,7 +7,7 @@ use kluis_archive::{Clock, Janitor, SystemClock};
 use kluis_dicom::AeTitle;
 use kluis_identity::tls::{dimse_config, https_config};
 use kluis_scp::Edge;
-use kluis_web::{App, ListenError, Viewer, serve_control, serve_tls};
+use kluis_web::{App, ListenError, Settings, Viewer, serve_control, serve_tls};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -23,6 +23,7 @@ use crate::{
     data_dir::{DataDir, write_atomically},
     local,
     node::{self, Node},
+    process::Connections,
 };
 
 /// Runs a node until it is told to stop.
@@ -53,8 +54,12 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     if replayed.objects > 0 || replayed.leaves > 0 {
         tracing::info!(objects = replayed.objects, leaves = replayed.leaves, "replayed what the last end left open");
     }
-    let https = bind(args.https.unwrap_or(node.config.https.address), "HTTPS").await?;
-    let dicom = bind(args.dicom_tls.unwrap_or(node.config.dicom_tls.address), "DICOM").await?;
+    let connections = Connections::allowed()?;
+    let wanted =
+        (args.https.unwrap_or(node.config.https.address), args.dicom_tls.unwrap_or(node.config.dicom_tls.address));
+    require_someone_enrolled(&node, [wanted.0, wanted.1]).await?;
+    let https = bind(wanted.0, "HTTPS").await?;
+    let dicom = bind(wanted.1, "DICOM").await?;
     let control = bind_control(&dir.control_socket())?;
     let addresses = (https.local_addr()?, dicom.local_addr()?);
 
@@ -68,11 +73,19 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     let (https_tls, dicom_tls) = (https_config(&certificate)?, dimse_config(&certificate, &node.authority)?);
     let called: AeTitle = node.config.dicom_tls.ae_title.parse().context("kluis.toml: [dicom_tls] ae_title")?;
     let viewer = args.viewer.as_deref().map(Viewer::open).transpose().context("cannot open the viewer")?;
-    let app = App::new(node.archive.clone(), viewer, local::settings(&node.config));
+    let app = App::new(
+        node.archive.clone(),
+        viewer,
+        Settings { waiting: connections.web_waiting, connections: connections.web, ..local::settings(&node.config) },
+    );
     let edge = Edge::new(node.archive.clone(), Arc::clone(&node.authenticator));
 
     let (stop, stopping) = watch::channel(false);
-    let dicom_settings = kluis_scp::Settings::new(vec![called]);
+    let dicom_settings = kluis_scp::Settings {
+        associations: connections.dicom,
+        waiting: connections.dicom_waiting,
+        ..kluis_scp::Settings::new(vec![called])
+    };
     let doors = vec![
         door("https", serve_tls(https, https_tls, app.clone(), stopping.clone())),
         door("control", serve_control(control, app, stopping.clone())),
@@ -129,6 +142,21 @@ fn door(name: &'static str, serving: impl Future<Output = Result<(), ListenError
             tracing::error!(door = name, %error, "a door closed by itself");
         }
     })
+}
+
+/// Before anybody is enrolled there is nobody to serve but who sits at this machine: other addresses stay closed.
+async fn require_someone_enrolled(node: &Node, addresses: [SocketAddr; 2]) -> Result<()> {
+    let Some(open) = addresses.into_iter().find(|address| !address.ip().to_canonical().is_loopback()) else {
+        return Ok(());
+    };
+    if node.archive.has_enrolled().await.context("cannot read the directory of devices and people")? {
+        return Ok(());
+    }
+    bail!(
+        "{open} can be reached from other machines, and nobody is enrolled yet: enrol a device (`kluis device add`), \
+         make a token (`kluis token create`), or serve on 127.0.0.1 and open the link of an administrator \
+         (`kluis user link`) first"
+    );
 }
 
 async fn bind(address: SocketAddr, door: &str) -> Result<TcpListener> {

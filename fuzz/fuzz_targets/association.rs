@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `association`.
+#![no_main]
+
+kluis_fuzz::main!("association");

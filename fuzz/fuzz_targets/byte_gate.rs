@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `byte_gate`.
+#![no_main]
+
+kluis_fuzz::main!("byte_gate");

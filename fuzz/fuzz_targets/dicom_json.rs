@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `dicom_json`.
+#![no_main]
+
+kluis_fuzz::main!("dicom_json");

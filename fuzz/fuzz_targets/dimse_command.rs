@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `dimse_command`.
+#![no_main]
+
+kluis_fuzz::main!("dimse_command");

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `frames`.
+#![no_main]
+
+kluis_fuzz::main!("frames");

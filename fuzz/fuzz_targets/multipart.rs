@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `multipart`.
+#![no_main]
+
+kluis_fuzz::main!("multipart");

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `pack_reader`.
+#![no_main]
+
+kluis_fuzz::main!("pack_reader");

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `pdu`.
+#![no_main]
+
+kluis_fuzz::main!("pdu");

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `qido`.
+#![no_main]
+
+kluis_fuzz::main!("qido");

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `stow`.
+#![no_main]
+
+kluis_fuzz::main!("stow");

@@ -41,6 +41,13 @@ pub struct Retrieve {
     pub target: Target,
 }
 
+/// Write a whole study to a medium.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// The study.
+    pub study: Uid,
+}
+
 /// Read the files of a log.
 #[derive(Debug, Clone)]
 pub struct ReadLedger {
@@ -131,6 +138,16 @@ impl Act for Search {
 impl Act for Retrieve {
     fn operation(&self) -> Operation {
         Operation::Retrieve { target: self.target.clone() }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Act for Export {
+    fn operation(&self) -> Operation {
+        Operation::Export { study: self.study.clone() }
     }
 
     fn discloses(&self) -> bool {

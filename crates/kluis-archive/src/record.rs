@@ -8,8 +8,12 @@ use time::OffsetDateTime;
 
 use crate::ArchiveError;
 
-/// The version of [`InstanceRecord`] that is written.
-const RECORD_VERSION: u8 = 1;
+/// The version of [`InstanceRecord`] that is written. It says too what the leaf commits to: version 1 has all fields of
+/// version 2, but its leaf says nothing about the transfer syntax.
+const RECORD_VERSION: u8 = 2;
+
+/// Versions that are read.
+const KNOWN_VERSIONS: [u8; 2] = [1, RECORD_VERSION];
 
 /// One accepted version of an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,7 +60,7 @@ impl InstanceRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ArchiveError> {
-        if bytes.first() != Some(&RECORD_VERSION) {
+        if !bytes.first().is_some_and(|version| KNOWN_VERSIONS.contains(version)) {
             return Err(ArchiveError::Record);
         }
         postcard::from_bytes(bytes).map_err(|_| ArchiveError::Record)
@@ -70,7 +74,7 @@ impl InstanceRecord {
     /// key is destroyed, and yet proves every version while it exists.
     pub(crate) fn leaf(&self, object: ObjectId, study: KeyId, key: &StudyKey) -> Vec<u8> {
         let leaf = Leaf {
-            v: 1,
+            v: self.version,
             object,
             study: study.to_string(),
             commitment: hex(&key.commit(&self.commitment_message(object))),
@@ -79,24 +83,23 @@ impl InstanceRecord {
         serde_json::to_vec(&leaf).unwrap_or_default()
     }
 
-    /// Fields in fixed order, each with its length before it, so that no two records give the same message.
+    /// Fields in fixed order, each with its length before it, so that no two records give the same message. Described for
+    /// others in `docs/book/proof.md`.
     fn commitment_message(&self, object: ObjectId) -> Vec<u8> {
         let received_at = self.received_at_us.to_be_bytes();
-        let transport = format!("{:?}", self.transport);
-        let previous = self.previous.unwrap_or_default();
-        let fields: [&[u8]; 11] = [
-            b"kluis/object-leaf/1",
-            &object.0,
-            &self.digest,
-            self.ids.study.as_str().as_bytes(),
-            self.ids.series.as_str().as_bytes(),
-            self.ids.sop_instance.as_str().as_bytes(),
-            self.ids.sop_class.as_str().as_bytes(),
-            self.sender.as_bytes(),
-            transport.as_bytes(),
-            &received_at,
-            &previous,
-        ];
+        let ids = &self.ids;
+        let (label, transfer_syntax, transport, previous) = if self.version == 1 {
+            let previous = self.previous.unwrap_or_default().to_vec();
+            ("kluis/object-leaf/1", None, format!("{:?}", self.transport), previous)
+        } else {
+            let transport = self.transport.name().to_owned();
+            let previous = self.previous.map(|object| object.to_vec()).unwrap_or_default();
+            ("kluis/object-leaf/2", Some(self.outline.transfer_syntax.as_str()), transport, previous)
+        };
+        let mut fields: Vec<&[u8]> = vec![label.as_bytes(), &object.0, &self.digest];
+        fields.extend([&ids.study, &ids.series, &ids.sop_instance, &ids.sop_class].map(|uid| uid.as_str().as_bytes()));
+        fields.extend(transfer_syntax.map(str::as_bytes));
+        fields.extend([self.sender.as_bytes(), transport.as_bytes(), &received_at, &previous]);
         let mut message = Vec::with_capacity(512);
         for field in fields {
             message.extend_from_slice(&(field.len() as u64).to_be_bytes());
@@ -120,7 +123,7 @@ pub(crate) fn microseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -374,3 +374,52 @@ fn is_file_name(text: &str) -> bool {
     };
     text.split('/').count() <= 8 && text.split('/').all(is_name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = concat!(
+        r#"{"form":"kluis-proof/1","origin":"o","key":"k","study":"#,
+        r#""0000000000000000000000000000000000000000000000000000000000000000","study_uid":"1.2","commitment_key":"#,
+        r#""0000000000000000000000000000000000000000000000000000000000000000","checkpoint":"c"}"#
+    );
+
+    #[test]
+    fn a_proof_is_read_line_by_line_and_a_cut_one_is_not_whole() {
+        let lost = r#"{"state":"lost","file":null,"leaf":null,"opening":null,"parts":null}"#;
+        let closing = r#"{"line_hashes":"","statement":""}"#;
+        let proof = format!("{HEAD}\n{lost}\n{closing}\n");
+        assert_eq!(parse(proof.as_bytes()).unwrap().len(), 3);
+        assert!(matches!(parse(b""), Ok(lines) if lines.is_empty()));
+        for cut in 1..proof.len() {
+            let is_between = proof.as_bytes()[cut - 1] == b'\n';
+            assert_eq!(parse(&proof.as_bytes()[..cut]).is_ok(), is_between, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_the_form_is_told() {
+        let head = |from: &str, to: &str| parse_line(HEAD.replacen(from, to, 1).as_bytes());
+        assert_eq!(head("proof/1", "proof/2"), Err(ProofError::UnknownForm));
+        assert_eq!(head("\"1.2\"", "\"1.x\""), Err(ProofError::Field("study_uid")));
+        assert_eq!(head("00", "0"), Err(ProofError::Field("study")));
+        assert_eq!(head("{", "{\"form\":\"x\","), Err(ProofError::Form), "a key twice");
+        assert_eq!(head("\"origin\"", "\"else\""), Err(ProofError::Form), "an unknown key");
+        for (file, is_right) in
+            [("A/B1", true), ("../A", false), ("/A", false), ("A//B", false), ("a", false), ("", false)]
+        {
+            let opening = concat!(
+                r#"{"object":"00000000000000000000000000000000","digest":"#,
+                r#""0000000000000000000000000000000000000000000000000000000000000000","length":1,"series":"1","#,
+                r#""sop_instance":"1","sop_class":"1","transfer_syntax":"1","sender":"","transport":"local","#,
+                r#""received_at_us":0,"previous":null}"#
+            );
+            let line =
+                format!(r#"{{"state":"exported","file":"{file}","leaf":null,"opening":{opening},"parts":null}}"#);
+            assert_eq!(parse_line(line.as_bytes()).is_ok(), is_right, "{file}");
+        }
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(parse_line(deep.as_bytes()), Err(ProofError::Form));
+    }
+}

@@ -32,6 +32,28 @@ pub(crate) struct Answer {
 impl Client {
     /// Sends a request and reads the whole answer.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer> {
+        let (status, body) = self.begin(request).await?;
+        let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|_| anyhow::anyhow!("the answer broke off or is too long"))?;
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    }
+
+    /// Sends a request; the answer is read by the caller, piece by piece.
+    ///
+    /// # Errors
+    /// The sentence of an answer that says no.
+    pub(crate) async fn stream(&self, request: Request<Body>) -> Result<Body> {
+        let (status, body) = self.begin(request).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|_| anyhow::anyhow!("the answer broke off or is too long"))?;
+        Answer { status, body: body.to_bytes().to_vec() }.into_json()?;
+        bail!("the node answered {status}")
+    }
+
+    async fn begin(&self, request: Request<Body>) -> Result<(StatusCode, Body)> {
         let (parts, body) = match self {
             Self::Socket(socket) => {
                 let stream = UnixStream::connect(socket)
@@ -45,9 +67,7 @@ impl Client {
             }
             Self::InProcess(router) => router.clone().oneshot(request).await?.into_parts(),
         };
-        let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
-        let body = body.collect().await.map_err(|_| anyhow::anyhow!("the answer broke off or is too long"))?;
-        Ok(Answer { status: parts.status, body: body.to_bytes().to_vec() })
+        Ok((parts.status, body))
     }
 
     /// A request with a JSON body, or none, and a JSON answer.

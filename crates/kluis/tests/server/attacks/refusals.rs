@@ -78,6 +78,7 @@ const LINES: &[(&str, &str)] = &[
     ("GET /viewer/{*file}", "view-viewer"),
     ("GET /control/status", "verify-archive"),
     ("POST /control/import", "store"),
+    ("GET /control/export/{study}", "export"),
     ("POST /control/verify", "verify-archive"),
     ("GET /control/devices", "manage-devices"),
     ("POST /control/devices", "manage-devices"),

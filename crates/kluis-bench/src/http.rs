@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::stream::{Stream, Tls};
 
@@ -18,7 +18,10 @@ const BUFFER: usize = 256 << 10;
 /// A connection that is kept alive.
 pub struct Connection {
     stream: Stream,
+    address: SocketAddr,
+    tls: Option<Tls>,
     host: String,
+    is_spent: bool,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -39,17 +42,21 @@ pub struct Answer {
 enum Framing {
     Length(u64),
     Chunks,
+    /// By the end of the connection (RFC 9112 6.3), which the next request then opens anew.
+    Close,
 }
 
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr, tls: Option<&Tls>) -> Result<Self> {
         let stream = Stream::connect(address, tls)?;
-        Ok(Self { stream, host: address.to_string(), buffer: vec![0; BUFFER], start: 0, end: 0 })
+        let (host, buffer) = (address.to_string(), vec![0; BUFFER]);
+        Ok(Self { stream, address, tls: tls.cloned(), host, is_spent: false, buffer, start: 0, end: 0 })
     }
 
     /// GET; the body is read to its end and kept where `is_kept`.
     pub fn get(&mut self, path: &str, headers: &str, is_kept: bool) -> Result<Answer> {
+        self.renew()?;
         let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host);
         self.stream.write_all(head.as_bytes())?;
         self.stream.flush()?;
@@ -58,6 +65,7 @@ impl Connection {
 
     /// POST with a body in pieces.
     pub fn post(&mut self, path: &str, headers: &str, body: &[&[u8]]) -> Result<Answer> {
+        self.renew()?;
         let length: usize = body.iter().map(|piece| piece.len()).sum();
         let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n{headers}\r\n", self.host);
         self.stream.write_all(head.as_bytes())?;
@@ -68,11 +76,19 @@ impl Connection {
         self.answer(true)
     }
 
+    fn renew(&mut self) -> Result<()> {
+        if self.is_spent {
+            *self = Self::open(self.address, self.tls.clone().as_ref())?;
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, is_kept: bool) -> Result<Answer> {
         let (mut answer, framing) = self.head()?;
         match framing {
             Framing::Length(length) => self.pass(length, is_kept, &mut answer)?,
             Framing::Chunks => self.chunks(is_kept, &mut answer)?,
+            Framing::Close => self.rest(is_kept, &mut answer)?,
         }
         Ok(answer)
     }
@@ -82,7 +98,9 @@ impl Connection {
             let mut headers = [httparse::EMPTY_HEADER; 64];
             let mut head = httparse::Response::new(&mut headers);
             let held = self.buffer.get(self.start..self.end).unwrap_or_default();
-            if let httparse::Status::Complete(length) = head.parse(held).map_err(|error| anyhow!("the head of an answer: {error}"))? {
+            if let httparse::Status::Complete(length) =
+                head.parse(held).map_err(|error| anyhow!("the head of an answer: {error}"))?
+            {
                 let value = |name: &str| {
                     let found = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
                     found.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::to_owned)
@@ -93,7 +111,7 @@ impl Connection {
                     _ if status == 204 || status == 304 => Framing::Length(0),
                     _ if is_chunked => Framing::Chunks,
                     Some(length) => Framing::Length(length.trim().parse()?),
-                    None => bail!("an answer without a length"),
+                    None => Framing::Close,
                 };
                 self.start = self.start.saturating_add(length);
                 return Ok((Answer { status, length: 0, body: Vec::new() }, framing));
@@ -149,6 +167,19 @@ impl Connection {
         Ok(())
     }
 
+    fn rest(&mut self, is_kept: bool, answer: &mut Answer) -> Result<()> {
+        self.is_spent = true;
+        loop {
+            let held = u64::try_from(self.end.saturating_sub(self.start))?;
+            self.pass(held, is_kept, answer)?;
+            (self.start, self.end) = (0, 0);
+            match self.stream.read(&mut self.buffer)? {
+                0 => return Ok(()),
+                read => self.end = read,
+            }
+        }
+    }
+
     fn fill(&mut self) -> Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end = self.end.saturating_sub(self.start);
@@ -197,6 +228,25 @@ mod tests {
             let answer = connection.get("/", "", true).unwrap();
             assert_eq!((answer.status, answer.body.as_slice()), (status, body.as_bytes()));
             assert_eq!(answer.length, u64::try_from(body.len()).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_with_the_connection_is_read_and_the_next_request_connects_anew() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+                while !lines.next().unwrap().unwrap().is_empty() {}
+                stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello world").unwrap();
+            }
+        });
+        let mut connection = Connection::open(address, None).unwrap();
+        for _ in 0..2 {
+            let answer = connection.get("/", "", true).unwrap();
+            assert_eq!((answer.body.as_slice(), answer.length), (b"hello world".as_slice(), 11));
         }
     }
 

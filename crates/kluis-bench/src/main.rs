@@ -4,26 +4,35 @@
 //! May not contain: anything that the product needs.
 
 mod cases;
+mod clock;
 mod dimse;
 mod http;
 mod load;
+mod machine;
+mod page;
 mod peers;
 mod process;
+mod profile;
 mod reading;
 mod site;
 mod slices;
 mod stream;
 mod usage;
+mod verdict;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use serde_json::{Value, json};
 
 use crate::{
     cases::{Book, CASES},
     site::{Plan, Site},
 };
+
+/// The page of results, from the folder of the workspace.
+const PAGE: &str = "docs/measurements.md";
 
 /// Measures Kluis beside other systems, in one run.
 #[derive(Debug, Parser)]
@@ -41,6 +50,12 @@ struct Arguments {
     /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
+    /// Profile our server under each load instead of measuring (`perf` is needed).
+    #[arg(long)]
+    profile: bool,
+    /// Write the page of results even where not all was measured, or quickly.
+    #[arg(long)]
+    write: bool,
     /// How many seconds the whole run may spend waiting for a quiet machine.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     quiet_wait: u64,
@@ -81,19 +96,51 @@ fn run(arguments: Arguments) -> Result<()> {
         is_quick: arguments.quick,
         quiet_wait: Duration::from_secs(arguments.quiet_wait),
     })?;
+    let (place, root) = (site.place().to_owned(), arguments.root);
+    let machine = machine::describe(&root, &place, site.program());
+    let page = root.join(PAGE);
+    let is_whole = arguments.only.is_empty() && !arguments.quick;
+    let is_written = is_whole || arguments.write;
+    if arguments.profile {
+        let profiles = cases::profiled::run(&site, &arguments.only);
+        let text = page::profiles(&machine, &profiles);
+        tell(arguments.json, &text, || json!({ "machine": machine, "profiles": profiles }))?;
+        return if is_written { page::put_profiles(&page, &text) } else { Ok(()) };
+    }
+    let book = measure(&site, &arguments.only);
+    let summaries = reading::summarise(&book.readings);
+    let verdicts = verdict::verdicts(&summaries);
+    let text = page::tables(&machine, site.rounds, &summaries, &verdicts, &book.failures);
+    let document = || {
+        json!({ "machine": machine, "rounds": site.rounds, "verdicts": verdicts, "summaries": summaries,
+            "readings": book.readings, "failures": book.failures })
+    };
+    // first to a place of its own: what was measured for minutes is not lost for want of a page
+    std::fs::write(place.join("results.json"), serde_json::to_string_pretty(&document())?)?;
+    tell(arguments.json, &text, document)?;
+    if is_written { page::put_measured(&page, &text) } else { Ok(()) }
+}
+
+fn measure(site: &Site, only: &[String]) -> Book {
     let mut book = Book::default();
     for case in CASES {
-        if !arguments.only.is_empty() && arguments.only.iter().all(|name| name != case.name) {
+        if !only.is_empty() && only.iter().all(|name| name != case.name) {
             continue;
         }
         eprintln!("== {}: {}", case.name, case.title);
-        if let Err(error) = (case.run)(&site, &mut book) {
+        if let Err(error) = (case.run)(site, &mut book) {
             eprintln!("{}: {error:#}", case.name);
             book.failures.push((case.name.to_owned(), format!("{error:#}")));
         }
     }
-    for summary in reading::summarise(&book.readings) {
-        println!("{}", serde_json::to_string(&summary)?);
+    book
+}
+
+fn tell(is_json: bool, text: &str, document: impl FnOnce() -> Value) -> Result<()> {
+    if is_json {
+        println!("{}", serde_json::to_string_pretty(&document())?);
+    } else {
+        println!("{text}");
     }
     Ok(())
 }

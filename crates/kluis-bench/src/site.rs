@@ -106,6 +106,11 @@ impl Site {
         &self.folder
     }
 
+    /// The program that is measured.
+    pub fn program(&self) -> &Path {
+        &self.kluis
+    }
+
     /// Associations, connections or jobs at once.
     pub fn parallel(&self) -> [usize; 3] {
         [1, 4, 8]

@@ -1,6 +1,6 @@
 //! C-STORE: our client over several associations, and DCMTK's `storescu` over one.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +12,7 @@ use crate::{
     reading::{Reading, Work},
     site::Site,
     slices::{self, Slice},
+    usage::Usage,
 };
 
 /// Slices of one run into a system that is as quick as it can be.
@@ -76,7 +77,7 @@ pub fn storescu(site: &Site, book: &mut Book) -> Result<()> {
     let mut slices = slices::make(site.fewer(SLICES), 2);
     for round in 0..site.rounds {
         for system in turned(&systems, round) {
-            // its answers wait for the client's own Nagle, whatever the peer does: few slices tell as much
+            // the peers take 16 to 100 a second: few slices and rounds tell as much
             let is_ours = system.name == site.kluis().name;
             if book.has_given_up("storescu", system.name) || (!is_ours && round > 1) {
                 continue;
@@ -92,17 +93,27 @@ pub fn storescu(site: &Site, book: &mut Book) -> Result<()> {
     Ok(())
 }
 
-fn one_storescu(site: &Site, server: &dyn Server, slices: &[Slice]) -> Result<(Work, crate::usage::Usage)> {
+fn one_storescu(site: &Site, server: &dyn Server, slices: &[Slice]) -> Result<(Work, Usage)> {
     let folder = site.folder("storescu")?;
     let files = write_files(&folder, slices.iter())?;
-    let door = server.dicom().context("no door for associations")?;
     site.settle();
-    watched(Some(server.process()), || {
-        let took = dcmtk::storescu(door, &files, Duration::from_secs(120))?;
-        let each = took.checked_div(u32::try_from(slices.len())?).unwrap_or_default();
-        let bytes = slices.iter().map(|slice| slice.bytes.len()).sum::<usize>();
-        Ok(Work { latencies: vec![each; slices.len()], bytes: u64::try_from(bytes)?, elapsed: took })
-    })
+    watched(Some(server.process()), || send_files(server, &files, slices))
+}
+
+/// Writes the slices as files and sends them.
+pub fn by_storescu(site: &Site, server: &dyn Server, slices: &[Slice]) -> Result<Work> {
+    let folder = site.folder("storescu")?;
+    let files = write_files(&folder, slices.iter())?;
+    send_files(server, &files, slices)
+}
+
+/// The client tells no times of single slices: each is given its share of the whole, connecting and all.
+fn send_files(server: &dyn Server, files: &Path, slices: &[Slice]) -> Result<Work> {
+    let door = server.dicom().context("no door for associations")?;
+    let took = dcmtk::storescu(door, files, Duration::from_secs(120))?;
+    let each = took.checked_div(u32::try_from(slices.len())?).unwrap_or_default();
+    let bytes = slices.iter().map(|slice| slice.bytes.len()).sum::<usize>();
+    Ok(Work { latencies: vec![each; slices.len()], bytes: u64::try_from(bytes)?, elapsed: took })
 }
 
 fn is_slow(system: &System<'_>) -> bool {

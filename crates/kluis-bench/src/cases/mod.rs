@@ -3,6 +3,7 @@
 mod bare;
 mod disk;
 mod ingest;
+pub mod profiled;
 mod reads;
 mod stow;
 

@@ -9,13 +9,14 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::{Book, ingest, turned, watched, write};
+use super::{Book, ingest, profiled, turned, watched, write};
 use crate::{
     http::Connection,
     load,
     peers::{Server, System, nginx::Nginx},
     process::pause,
-    reading::Reading,
+    profile::{Profile, Recording},
+    reading::{Reading, Work},
     site::{KLUIS, NGINX, Site},
     slices::{self, Slice},
     usage,
@@ -35,9 +36,12 @@ const STUDY: &str = "Accept: multipart/related; type=\"application/dicom\"; tran
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// Metadata of the series.
     Metadata,
+    /// Single frames.
     Frame,
+    /// All instances in one answer.
     Study,
 }
 
@@ -111,25 +115,41 @@ fn read(site: &Site, book: &mut Book, kind: Kind, systems: &[System<'_>], parall
 }
 
 fn run(site: &Site, one: &Ready<'_>, kind: Kind, parallel: usize, round: usize) -> Result<Reading> {
-    let door = one.server.web().context("no door for DICOMweb")?;
-    let headers = format!("{}{}", door.headers, kind.accept());
-    let (time, paths) = (Duration::from_secs(site.seconds), &one.paths);
-    let (work, usage) = watched(Some(one.server.process()), || {
-        load::run(
-            parallel,
-            |_| Connection::open(door.address, door.tls),
-            |number, mut connection| {
-                let mut paths = paths.iter().cycle().skip(number.saturating_mul(7));
-                let mut get = |path: &str| -> Result<u64> {
-                    let answer = connection.get(path, &headers, false)?;
-                    ensure!(answer.status == 200, "status {}", answer.status);
-                    Ok(answer.length)
-                };
-                load::during(time, |_| get(paths.next().context("no path")?))
-            },
-        )
-    })?;
+    let time = Duration::from_secs(site.seconds);
+    let (work, usage) = watched(Some(one.server.process()), || get(one, kind, parallel, time))?;
     Ok(Reading::new(kind.case(), one.system.name, parallel, round, &work, usage))
+}
+
+/// Ours alone, profiled.
+pub fn profile(site: &Site, title: &str, kind: Kind, parallel: usize) -> Result<Profile> {
+    let mut slices = slices::make(site.fewer(SLICES), 6);
+    slices::name(&mut slices, 1, site.next_run());
+    let system = site.kluis_sealing();
+    let ready = prepare(site, &system, kind, &slices, None)?;
+    let folder = site.folder("perf")?;
+    let recording = Recording::begin(ready.server.process(), folder.path())?;
+    let time = Duration::from_secs(site.seconds.saturating_mul(2));
+    let (work, usage) = watched(Some(ready.server.process()), || get(&ready, kind, parallel, time))?;
+    profiled::finish(recording, title, &work, usage)
+}
+
+/// Asks over so many connections, for so long.
+fn get(one: &Ready<'_>, kind: Kind, parallel: usize, time: Duration) -> Result<Work> {
+    let door = one.server.web().context("no door for DICOMweb")?;
+    let (headers, paths) = (format!("{}{}", door.headers, kind.accept()), &one.paths);
+    load::run(
+        parallel,
+        |_| Connection::open(door.address, door.tls),
+        |number, mut connection| {
+            let mut paths = paths.iter().cycle().skip(number.saturating_mul(7));
+            let mut get = |path: &str| -> Result<u64> {
+                let answer = connection.get(path, &headers, false)?;
+                ensure!(answer.status == 200, "status {}", answer.status);
+                Ok(answer.length)
+            };
+            load::during(time, |_| get(paths.next().context("no path")?))
+        },
+    )
 }
 
 fn prepare<'s>(

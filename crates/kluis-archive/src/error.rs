@@ -39,6 +39,15 @@ pub enum ArchiveError {
     /// The key of the study was destroyed.
     #[error("the key of the study was destroyed")]
     KeyDestroyed,
+    /// The series has more instances than one manifest may hold; it stays as it is, in rows.
+    #[error("the series is too long for one manifest")]
+    SeriesTooLong,
+    /// There is no memory for it now; later there will be.
+    #[error("too much is under way; try again later")]
+    Busy,
+    /// A rebuild of the index did not come to its end.
+    #[error("the index is not whole; it must be rebuilt")]
+    IndexNotWhole,
     /// The archive is shutting down.
     #[error("the archive is shutting down")]
     Stopped,

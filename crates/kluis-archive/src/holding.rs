@@ -4,15 +4,16 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use kluis_dicom::{Uid, attributes::InstanceIds, json};
-use kluis_index::{InstanceRow, ManifestPointer};
+use kluis_index::{ConflictRow, InstanceRow, ManifestPointer};
 use kluis_keys::{KeyId, ObjectId};
-use kluis_policy::{Target, Transport};
+use kluis_policy::{RowFilter, Target, Transport};
 use kluis_vault::Location;
 use time::OffsetDateTime;
 
 use crate::{
     Archive, ArchiveError, Disclosed, Outcome, Permit,
     act::Retrieve,
+    budget::{self, AnswerShare},
     manifest::{BULK_MARK, Manifest, ManifestEntry},
     place,
     record::from_microseconds,
@@ -34,6 +35,14 @@ pub enum RetrieveError {
 pub struct Holding {
     /// At least one.
     pub instances: Vec<Instance>,
+    /// Memory for the answer, until all who hold this have let go.
+    share: Arc<AnswerShare>,
+}
+
+impl Holding {
+    pub(crate) fn share(&self) -> &Arc<AnswerShare> {
+        &self.share
+    }
 }
 
 /// One instance of a [`Holding`].
@@ -65,23 +74,26 @@ impl Archive {
     /// [`RetrieveError::NotFound`] where it holds nothing that the permit lets see.
     pub async fn holding(&self, permit: Permit<Retrieve>) -> Result<Disclosed<Holding>, RetrieveError> {
         let target = permit.act().target.clone();
-        let instances = match self.instances(&permit, &target).await {
-            Ok(instances) => instances,
+        let found = async {
+            let share = self.inner.budget.answer().await?;
+            Ok((self.instances(permit.rows(), &target).await?, share))
+        };
+        let (instances, share) = match found.await {
+            Ok(found) => found,
             Err(error) => {
                 permit.finish(Outcome::Failed);
-                return Err(error.into());
+                return Err(RetrieveError::Archive(error));
             }
         };
         if instances.is_empty() {
             permit.finish(Outcome::Absent);
             return Err(RetrieveError::NotFound);
         }
-        Ok(permit.disclose(Holding { instances }))
+        Ok(permit.disclose(Holding { instances, share }))
     }
 
-    async fn instances(&self, permit: &Permit<Retrieve>, target: &Target) -> Result<Vec<Instance>, ArchiveError> {
+    pub(crate) async fn instances(&self, rows: &RowFilter, target: &Target) -> Result<Vec<Instance>, ArchiveError> {
         let index = &self.inner.index;
-        let rows = permit.rows();
         let hot = index.instances(&target.study, target.series.as_ref(), target.instance.as_ref(), rows).await?;
         if let (Some(_), [row]) = (&target.instance, hot.as_slice()) {
             return Ok(vec![Instance::from_row(row.clone())]);
@@ -144,9 +156,12 @@ impl Archive {
             return Ok(entry.metadata.replace(BULK_MARK, &address).into());
         }
         let reader = self.open_instance(holding, instance).await?;
+        let header = self.inner.budget.header(reader.outline().header.as_bytes().len()).await?;
         let mut text = Vec::new();
         json::write(reader.outline(), &|index| format!("{instance_url}/bulkdata/{index}"), &mut text);
-        Ok(text.into())
+        drop((reader, header));
+        let memory = holding.share.opened(text.len()).await?;
+        Ok(budget::counted(text.into(), memory))
     }
 }
 
@@ -160,6 +175,23 @@ impl Instance {
             received_at: row.received_at,
             transport: row.transport,
             number: row.number,
+            location: place::to_vault(row.location),
+            object_id: ObjectId(row.object_id),
+            key_id: KeyId(row.key_id),
+            manifest: None,
+        }
+    }
+
+    /// Another version under a known SOP Instance UID; never part of a [`Holding`].
+    pub(crate) fn from_conflict(row: ConflictRow) -> Self {
+        Self {
+            ids: row.ids,
+            transfer_syntax: row.transfer_syntax,
+            data_set_length: row.data_set_length,
+            digest: row.digest,
+            received_at: row.received_at,
+            transport: row.transport,
+            number: None,
             location: place::to_vault(row.location),
             object_id: ObjectId(row.object_id),
             key_id: KeyId(row.key_id),

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
 use futures_util::{Stream, StreamExt, stream};
 use kluis_dicom::{
@@ -13,12 +13,26 @@ use kluis_dicom::{
     part10::{BulkKind, Outline},
     transfer_syntax,
 };
+use kluis_keys::ObjectId;
 use kluis_vault::ObjectReader;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Archive, ArchiveError, Disclosed, Holding, Instance, RetrieveError, record::InstanceRecord};
+use crate::{
+    Archive, ArchiveError, Disclosed, Holding, Inner, Instance, RetrieveError,
+    budget::{self, AnswerShare},
+    error::chain,
+    record::InstanceRecord,
+};
 
 /// Bytes read at once.
 const STEP: u64 = 1 << 20;
+
+/// The same where memory is short: a chunk of the vault.
+const SLOW_STEP: u64 = 64 << 10;
+
+/// What lies between two wanted ranges is read with them, and dropped, where it is no more than this: then it is in the
+/// same chunk as one of them, or in the next.
+const GAP: u64 = 4 << 10;
 
 /// Reads ahead of the consumer.
 const AHEAD: usize = 2;
@@ -26,7 +40,14 @@ const AHEAD: usize = 2;
 /// One stored object, opened.
 pub struct InstanceReader {
     record: InstanceRecord,
-    object: Arc<ObjectReader>,
+    object: Arc<Opened>,
+}
+
+/// A record of the vault, with the memory that it counts for.
+struct Opened {
+    reader: ObjectReader,
+    share: Option<Arc<AnswerShare>>,
+    _memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Archive {
@@ -36,21 +57,38 @@ impl Archive {
     /// [`RetrieveError::Archive`] where its record is damaged or its key destroyed.
     pub async fn open_instance(
         &self,
-        _holding: &Disclosed<Holding>,
+        holding: &Disclosed<Holding>,
         instance: &Instance,
     ) -> Result<InstanceReader, RetrieveError> {
-        let key = self.inner.study_keys.get(instance.key_id).await.map_err(ArchiveError::from)?;
-        let key = key.ok_or(ArchiveError::KeyDestroyed)?;
-        let object = self.inner.vault.open(instance.location, &key).await.map_err(ArchiveError::from)?;
-        let record = InstanceRecord::from_bytes(object.metadata())?;
-        if object.header().object != instance.object_id || record.digest != instance.digest {
-            return Err(ArchiveError::WrongRecord.into());
-        }
-        Ok(InstanceReader { record, object: Arc::new(object) })
+        Ok(InstanceReader::open(&self.inner, instance, Some(holding.share())).await?)
     }
 }
 
 impl InstanceReader {
+    /// Without a share, for work that is done one at a time, its memory is not counted.
+    pub(crate) async fn open(
+        inner: &Inner,
+        instance: &Instance,
+        share: Option<&Arc<AnswerShare>>,
+    ) -> Result<Self, ArchiveError> {
+        let key = inner.study_keys.get(instance.key_id).await?.ok_or(ArchiveError::KeyDestroyed)?;
+        let told = |error| told(instance.object_id, error);
+        let object = inner.vault.open(instance.location, &key).await.map_err(|error| told(error.into()))?;
+        let record = InstanceRecord::from_bytes(object.metadata()).map_err(told)?;
+        if object.header().object != instance.object_id || record.digest != instance.digest {
+            return Err(ArchiveError::WrongRecord);
+        }
+        let memory = match share {
+            Some(share) => share.opened(object.metadata().len().saturating_mul(2)).await?,
+            None => None,
+        };
+        Ok(Self { record, object: Arc::new(Opened { reader: object, share: share.cloned(), _memory: memory }) })
+    }
+
+    pub(crate) fn record(&self) -> &InstanceRecord {
+        &self.record
+    }
+
     /// Everything but the bulk values.
     #[must_use]
     pub fn outline(&self) -> &Outline {
@@ -75,12 +113,12 @@ impl InstanceReader {
     /// Bytes of the data set as stored.
     #[must_use]
     pub fn data_set_length(&self) -> u64 {
-        self.object.plain_len()
+        self.object.reader.plain_len()
     }
 
     /// The data set as stored.
     pub fn data_set(&self) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send + 'static {
-        stored(Arc::clone(&self.object), 0..self.object.plain_len())
+        stored(Arc::clone(&self.object), vec![0..self.object.reader.plain_len()])
     }
 
     /// The frames of the pixel data.
@@ -96,8 +134,7 @@ impl InstanceReader {
         if self.is_deflated() {
             return inflated(Arc::clone(&self.object), ranges).boxed();
         }
-        let object = Arc::clone(&self.object);
-        stream::iter(ranges).flat_map(move |range| stored(Arc::clone(&object), range)).boxed()
+        stored(Arc::clone(&self.object), ranges).boxed()
     }
 
     /// The places of bulk value `index`: one, or one for each fragment behind the offset table.
@@ -120,17 +157,106 @@ impl InstanceReader {
     }
 }
 
-/// A range of the stored bytes, read in steps, a few ahead.
-fn stored(object: Arc<ObjectReader>, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send {
-    let steps = std::iter::successors(Some(range.start), |at| at.checked_add(STEP))
-        .take_while(move |at| *at < range.end)
-        .map(move |at| at..range.end.min(at.saturating_add(STEP)));
+/// Says in the log which object is damaged: what goes to the client names none.
+fn told(object: ObjectId, error: ArchiveError) -> ArchiveError {
+    if error.is_damage() {
+        tracing::error!(%object, error = chain(&error), "a stored object is damaged and was not given out whole");
+    }
+    error
+}
+
+/// Ranges of the stored bytes in ascending order, read in steps, a few ahead where there is memory for that.
+fn stored(
+    object: Arc<Opened>,
+    ranges: Vec<Range<u64>>,
+) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send + 'static {
+    let left = ranges.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add);
+    let mut windows = Windows { ranges: ranges.into_iter(), next: None, left };
+    let steps = std::iter::from_fn({
+        let object = Arc::clone(&object);
+        move || {
+            let ahead = object.share.as_ref().map(|share| share.ahead(windows.left.min(STEP)));
+            let (most, memory) = match ahead {
+                Some(None) => (SLOW_STEP, None),
+                Some(memory) => (STEP, memory),
+                None => (STEP, None),
+            };
+            windows.next(most).map(|window| (window, memory))
+        }
+    });
     stream::iter(steps)
-        .map(move |step| {
+        .map(move |(window, memory)| {
             let object = Arc::clone(&object);
-            async move { object.read(step).await.map_err(ArchiveError::from) }
+            async move {
+                let bytes = object.reader.read(window.span.clone()).await;
+                let bytes = bytes.map_err(|error| told(object.reader.header().object, error.into()))?;
+                if let Some(share) = &object.share {
+                    share.note(bytes.len())?;
+                }
+                Ok(budget::counted(window.cut(bytes), memory))
+            }
         })
         .buffered(AHEAD)
+}
+
+/// Divides ranges into what is read at once.
+struct Windows {
+    ranges: std::vec::IntoIter<Range<u64>>,
+    /// What is left of the range that was begun.
+    next: Option<Range<u64>>,
+    /// Wanted bytes that are still to come.
+    left: u64,
+}
+
+/// What is read at once, and what of it is wanted.
+struct Window {
+    span: Range<u64>,
+    parts: Vec<Range<u64>>,
+}
+
+impl Windows {
+    /// The next at most `most` bytes.
+    fn next(&mut self, most: u64) -> Option<Window> {
+        let first = self.take()?;
+        let end = first.end.min(first.start.saturating_add(most));
+        let mut window = Window { span: first.start..end, parts: vec![first.start..end] };
+        if end < first.end {
+            self.next = Some(end..first.end);
+            self.left = self.left.saturating_sub(most);
+            return Some(window);
+        }
+        while let Some(range) = self.take() {
+            let is_near = range.start >= window.span.end && range.start - window.span.end <= GAP;
+            if !is_near || range.end.saturating_sub(window.span.start) > most {
+                self.next = Some(range);
+                break;
+            }
+            window.span.end = range.end;
+            window.parts.push(range);
+        }
+        let taken: u64 = window.parts.iter().map(|part| part.end.saturating_sub(part.start)).sum();
+        self.left = self.left.saturating_sub(taken);
+        Some(window)
+    }
+
+    fn take(&mut self) -> Option<Range<u64>> {
+        self.next.take().or_else(|| self.ranges.find(|range| !range.is_empty()))
+    }
+}
+
+impl Window {
+    /// The wanted bytes out of those of the span.
+    fn cut(&self, bytes: Bytes) -> Bytes {
+        if self.parts.len() == 1 {
+            return bytes;
+        }
+        let mut wanted = BytesMut::with_capacity(bytes.len());
+        for part in &self.parts {
+            let place = |at: u64| usize::try_from(at.saturating_sub(self.span.start)).unwrap_or(usize::MAX);
+            wanted.extend_from_slice(bytes.get(place(part.start)..place(part.end)).unwrap_or_default());
+        }
+        wanted.freeze()
+    }
 }
 
 struct Inflating {
@@ -145,14 +271,11 @@ struct Inflating {
 
 /// Ranges of the inflated data set (PS3.5 A.5): everything before them is inflated and dropped. The gate has bounded the
 /// inflated length when the object came.
-fn inflated(
-    object: Arc<ObjectReader>,
-    ranges: Vec<Range<u64>>,
-) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send {
-    let length = object.plain_len();
+fn inflated(object: Arc<Opened>, ranges: Vec<Range<u64>>) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send {
+    let length = object.reader.plain_len();
     let mut ranges = ranges.into_iter();
     let state = Inflating {
-        compressed: stored(object, 0..length).boxed(),
+        compressed: stored(object, vec![0..length]).boxed(),
         input: Bytes::new(),
         inflate: Decompress::new(false),
         wanted: ranges.next(),

@@ -178,6 +178,9 @@ pub(crate) fn store_failure(error: &StoreError) -> (u16, StatusCode) {
         | StoreError::StudyMismatch { .. } => (reason::DOES_NOT_MATCH, StatusCode::CONFLICT),
         StoreError::Conflict { .. } => (reason::DUPLICATE_INSTANCE, StatusCode::CONFLICT),
         StoreError::StorageFull => (reason::OUT_OF_RESOURCES, StatusCode::INSUFFICIENT_STORAGE),
+        StoreError::Unavailable(cause) if matches!(**cause, ArchiveError::Busy) => {
+            (reason::OUT_OF_RESOURCES, StatusCode::SERVICE_UNAVAILABLE)
+        }
         StoreError::Unavailable(_) => (reason::PROCESSING, StatusCode::SERVICE_UNAVAILABLE),
         _ => (reason::PROCESSING, StatusCode::CONFLICT),
     }

@@ -75,11 +75,16 @@ pub(crate) struct RootKeyConfig {
 pub(crate) struct LimitsConfig {
     /// The largest object that is taken, in bytes.
     pub(crate) object_bytes: u64,
+    /// Memory for objects on their way in and out, in bytes. The process takes up to 200 MB beside it.
+    pub(crate) memory_bytes: u64,
+    /// With less free space than this, in bytes, no new object is taken. Without a number a hundredth of the disk, at
+    /// least 1 GiB and at most 16 GiB, but never more than a tenth of it.
+    pub(crate) free_bytes: Option<u64>,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { object_bytes: 4 << 30 }
+        Self { object_bytes: 4 << 30, memory_bytes: 320 << 20, free_bytes: None }
     }
 }
 

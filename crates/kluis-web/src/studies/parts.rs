@@ -192,6 +192,8 @@ async fn run(
         if framing == Framing::Single {
             break;
         }
+        // what it holds is free before the next one takes its own
+        drop(part);
         next = parts.next().await.transpose().map_err(Broken::Archive)?;
     }
     drop(parts);

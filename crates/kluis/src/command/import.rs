@@ -20,6 +20,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::zip_shelf::ZipShelf;
 use crate::{client::Client, command::Output, say::say};
 
 /// Files on their way at once: they share the syncs of the vault.
@@ -72,13 +73,15 @@ pub(crate) async fn run(clients: Vec<Client>, paths: &[PathBuf], output: &Output
     let progress = progress(sources.len() as u64, output);
     let sources = Arc::new(Mutex::new(sources));
     let report = Arc::new(Mutex::new(report));
+    let shelf = Arc::new(ZipShelf::default());
     let mut workers = JoinSet::new();
     for client in clients.into_iter().take(AT_ONCE) {
         let (sources, report, progress) = (Arc::clone(&sources), Arc::clone(&report), progress.clone());
+        let shelf = Arc::clone(&shelf);
         workers.spawn(async move {
             loop {
                 let Some(source) = sources.lock().await.pop_front() else { return };
-                let result = send(&client, &source).await;
+                let result = send(&client, &source, &shelf).await;
                 report.lock().await.note(&source, result);
                 progress.inc(1);
             }
@@ -223,10 +226,10 @@ fn collect_zip(path: &Path, sources: &mut VecDeque<Source>, report: &mut Report)
 }
 
 /// Sends one object; the answer of the node, or what was wrong.
-async fn send(client: &Client, source: &Source) -> Result<Value> {
+async fn send(client: &Client, source: &Source, shelf: &Arc<ZipShelf>) -> Result<Value> {
     let (pieces, body) = mpsc::channel::<std::io::Result<Bytes>>(4);
-    let reading = source.clone();
-    let reader = tokio::task::spawn_blocking(move || read(&reading, &pieces));
+    let (reading, shelf) = (source.clone(), Arc::clone(shelf));
+    let reader = tokio::task::spawn_blocking(move || read(&reading, &shelf, &pieces));
     let request = Request::builder()
         .method(Method::POST)
         .uri("/control/import")
@@ -244,15 +247,14 @@ async fn send(client: &Client, source: &Source) -> Result<Value> {
     answer?.into_json()
 }
 
-fn read(source: &Source, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> Result<()> {
+fn read(source: &Source, shelf: &ZipShelf, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> Result<()> {
     match source {
         Source::File(path) => {
             let file = File::open(path).context("cannot be opened")?;
             pass_on(file, u64::MAX, pieces)
         }
         Source::ZipEntry { zip, index, .. } => {
-            let file = File::open(zip).context("cannot be opened")?;
-            let mut archive = zip::ZipArchive::new(file)?;
+            let mut archive = shelf.open(zip)?;
             let entry = archive.by_index(*index)?;
             let most = entry.compressed_size().saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
             pass_on(entry, most, pieces)

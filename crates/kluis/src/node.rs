@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use kluis_archive::{Archive, Clock, Parts, Replayed, Settings, SystemClock};
+use kluis_archive::{Archive, Clock, Disks, Floor, Parts, Replayed, Settings, SystemClock};
 use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
@@ -70,8 +70,13 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
     };
     let settings = Settings {
+        memory_bytes: config.limits.memory_bytes,
         limits: Limits { object_bytes: config.limits.object_bytes, ..Limits::default() },
         seal_after: Duration::from_secs(config.seal.quiet_s),
+        floor: Floor::new(
+            Arc::new(Disks::new([dir.packs(), dir.index(), dir.ledger(), dir.keys()])),
+            config.limits.free_bytes,
+        ),
     };
     let (archive, replayed) = Archive::open(parts, settings).await.context("cannot open the archive")?;
     Ok(Some(Node { archive, authenticator, authority, config, replayed, _lock: lock }))
@@ -126,6 +131,13 @@ fn open_log(dir: &DataDir, keys: &KeyRing, name: &str) -> Result<Log> {
     let key_file = dir.ledger().join(format!("{name}.vkey"));
     Log::open(&dir.ledger().join(name), &key_file, &origin, signer)
         .with_context(|| format!("cannot open the {name} log"))
+}
+
+/// Where a log that cannot be opened left what is remembered of it.
+pub(crate) fn departure(dir: &DataDir, log: &str) -> Option<std::ops::Range<u64>> {
+    let config = Config::read(&dir.config()).ok()?;
+    let keys = KeyRing::open(&dir.keys(), &root_provider(dir, &config).ok()?).ok()?;
+    kluis_archive::departure(&keys, log, &dir.ledger().join(log))
 }
 
 /// A name for this node that tells nothing, the same for its whole life.

@@ -172,6 +172,39 @@ async fn a03_t02_all_failed_identities_are_answered_alike_and_noted() {
 }
 
 #[tokio::test]
+async fn a02_who_calls_another_title_is_rejected_and_noted() {
+    let running = start(|_| ()).await;
+    let device = running.certificate(true);
+    let answer = running.answer(&device, AssociateRq { called_ae: ae("ARCHIVE"), ..request() }).await;
+    assert_eq!(answer, Some(Pdu::AssociateRj(reject_reason::CALLED_AE)));
+    let noted = async {
+        while running.house.unproved.load(Ordering::SeqCst) != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), noted).await.expect("it was not noted");
+}
+
+#[tokio::test]
+async fn t14_a_device_has_so_many_associations_whatever_its_addresses() {
+    let running = start(|settings| {
+        settings.associations = 8;
+        settings.associations_per_device = 4;
+    })
+    .await;
+    let device = running.certificate(true);
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(running.associated(&device).await);
+    }
+    let one_more = running.answer(&device, request()).await;
+    assert_eq!(one_more, Some(Pdu::AssociateRj(reject_reason::LOCAL_LIMIT)));
+    // the limit goes by the title that the certificate proved
+    let other = running.answer(&device, AssociateRq { calling_ae: ae("OTHER"), ..request() }).await;
+    assert!(matches!(other, Some(Pdu::AssociateAc(_))), "{other:?}");
+}
+
+#[tokio::test]
 async fn a21_20_associations_at_once_and_2_3_2_beyond_the_limit() {
     let running = start(|settings| settings.associations_per_source = 20).await;
     let device = running.certificate(true);

@@ -4,6 +4,7 @@ mod bench;
 mod checks;
 mod command;
 mod demo;
+mod fuzz;
 mod stamp;
 mod tidy;
 mod tools;
@@ -22,6 +23,8 @@ cargo xtask TASK
   test [ARGS]   tools, viewer, all tests; ARGS go to cargo nextest run
   ci            formatting, lints, tidy, dependencies, tests
   bench [ARGS]  measure Kluis beside DCMTK, Orthanc, nginx and the disk; `bench --help` tells ARGS
+  fuzz [ARGS]   [TARGET…] [--runs N | --seconds N] [--json] [--merge]: the fuzz targets, one after another
+  hostile [N] [SEED]  N generated inputs (100,000) over C-STORE, STOW-RS and import of a real node
   tidy          the project's own rules: arrows between crates, lengths, banned calls
 ";
 
@@ -47,6 +50,8 @@ fn run() -> Result<ExitCode> {
         "test" => checks::test(&root, &rest)?,
         "ci" => checks::ci(&root)?,
         "bench" => bench::run(&root, &rest)?,
+        "fuzz" => fuzz::fuzz(&root, &rest)?,
+        "hostile" => fuzz::hostile(&root, &rest)?,
         "tidy" => tidy::run(&root)?,
         _ => {
             eprint!("{TASKS}");

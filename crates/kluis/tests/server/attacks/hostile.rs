@@ -17,12 +17,12 @@ const MEMORY_ALLOWED: u64 = 64 << 20;
 const TIME_ALLOWED: Duration = Duration::from_secs(2);
 
 /// Forgets the most memory that the process had: it counts from what it has now.
-fn forget_peak(server: &Server) -> Result<()> {
+pub(super) fn forget_peak(server: &Server) -> Result<()> {
     Ok(std::fs::write(format!("/proc/{}/clear_refs", server.pid()?), "5")?)
 }
 
 /// The most memory that the process had since [`forget_peak`], in bytes.
-fn peak(server: &Server) -> Result<u64> {
+pub(super) fn peak(server: &Server) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()?))?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
     let kib: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;

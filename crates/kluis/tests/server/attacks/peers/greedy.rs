@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{GOOD, Identity, https, raise_open_files, scu::{Association, slices}};
+use super::{
+    GOOD, Identity, https, raise_open_files,
+    scu::{Association, slices},
+};
 use crate::support::{Server, dicomweb::get};
 
 /// One device has its 64 associations, all silent in the middle of an object, from many addresses. Others work on, and
@@ -37,7 +40,8 @@ async fn t14_a_device_that_takes_all_it_can_get_shuts_nobody_out() -> Result<()>
         few.push(association.with_context(|| format!("association {n} of a device that has few"))?);
     }
     for association in &mut few {
-        ensure!(association.echo().await? == 0, "C-ECHO");
+        let status = association.echo().await?;
+        ensure!(status == 0, "C-ECHO {status:04X}H");
         for (instance, data_set) in slices(1, 3, 256) {
             ensure!(association.store(&instance, &data_set).await? == 0, "C-STORE");
         }

@@ -145,7 +145,8 @@ async fn work(good: &Identity, target: &Target, measure: &Measure, seed: u64) ->
     for _ in 0..measure.echoes {
         let begun = Instant::now();
         let mut association = Association::open(good, GOOD, target.dicom, "GOOD").await?;
-        ensure!(association.echo().await? == 0, "C-ECHO");
+        let status = association.echo().await?;
+        ensure!(status == 0, "C-ECHO {status:04X}H");
         new.push(begun.elapsed());
         association.release().await?;
     }
@@ -153,7 +154,8 @@ async fn work(good: &Identity, target: &Target, measure: &Measure, seed: u64) ->
     let mut within = Vec::new();
     for _ in 0..measure.echoes {
         let begun = Instant::now();
-        ensure!(association.echo().await? == 0, "C-ECHO");
+        let status = association.echo().await?;
+        ensure!(status == 0, "C-ECHO {status:04X}H");
         within.push(begun.elapsed());
     }
     let mut rates = Vec::new();
@@ -202,7 +204,8 @@ async fn many_places_are_free(good: &Identity, target: &Target) -> Result<()> {
         open.push(association.with_context(|| format!("association {n}"))?);
     }
     for mut association in open {
-        ensure!(association.echo().await? == 0, "C-ECHO");
+        let status = association.echo().await?;
+        ensure!(status == 0, "C-ECHO {status:04X}H");
         association.release().await?;
     }
     Ok(())

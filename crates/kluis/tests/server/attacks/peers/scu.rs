@@ -157,7 +157,7 @@ impl Association {
         let (kind, body) = self.receive().await?;
         ensure!(kind == 4, "no P-DATA-TF but PDU {kind}: {body:?}");
         let command = body.get(6..).context("no command")?;
-        let at = command.windows(4).position(|tag| tag == [0, 0, 0, 9]).context("no status")?;
+        let at = command.windows(8).position(|head| head == [0, 0, 0, 9, 2, 0, 0, 0]).context("no status")?;
         Ok(u16::from_le_bytes([command[at + 8], command[at + 9]]))
     }
 

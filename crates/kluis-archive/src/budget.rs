@@ -398,11 +398,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn two_that_wait_for_one_another_both_go_on() {
         let budget = Budget::new(16 << 20);
-        let all = budget.gathering.size as usize * UNIT_BYTES;
+        let all = budget.gathering.size as usize * UNIT_BYTES + STORE_PLACE_BYTES;
         let (mut first, mut second) =
             (budget.store(Door::Dimse).await.unwrap(), budget.store(Door::Dimse).await.unwrap());
-        assert!(first.grow(all / 2 + STORE_PLACE_BYTES).await);
-        assert!(second.grow(all / 2 + STORE_PLACE_BYTES).await);
+        assert!(first.grow(STEP_BYTES + STORE_PLACE_BYTES).await);
+        assert!(second.grow(STEP_BYTES + STORE_PLACE_BYTES).await);
         let (first, second) = tokio::join!(first.grow(all), second.grow(all));
         assert_eq!((first, second), (false, false), "both are told to do without");
     }

@@ -1,7 +1,10 @@
 //! What the node does by itself: signs checkpoints, closes tallies, seals quiet series, takes watermarks, drops what has
 //! ended from the directory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use kluis_index::Watermark;
 use tokio::{
@@ -10,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{Archive, ArchiveError, Inner};
+use crate::{Archive, ArchiveError, Inner, remembered::Remembered, seal::ROUND};
 
 /// Checkpoints are at most so far apart.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -42,19 +45,20 @@ impl Janitor {
         let seal_every = SEAL_EVERY.min(archive.inner.settings.seal_after.max(Duration::from_millis(200)));
         let tasks = vec![
             every(CHECKPOINT_EVERY, "checkpoint", archive.clone(), stopped.clone(), |archive| async move {
-                archive.inner.checkpoint().await
+                archive.inner.checkpoint().await.map(|()| Then::Wait)
             }),
             every(TALLIES_EVERY, "tallies", archive.clone(), stopped.clone(), |archive| async move {
-                archive.inner.trail.flush(false)
+                archive.inner.trail.flush(false).map(|()| Then::Wait)
             }),
             every(WATERMARK_EVERY, "watermark", archive.clone(), stopped.clone(), |archive| async move {
-                archive.inner.take_watermark().await
+                archive.inner.take_watermark().await.map(|()| Then::Wait)
             }),
             every(PURGE_EVERY, "purge", archive.clone(), stopped.clone(), |archive| async move {
-                archive.purge_directory().await.map(|_| ())
+                archive.purge_directory().await.map(|_| Then::Wait)
             }),
             every(seal_every, "seal", archive.clone(), stopped, |archive| async move {
-                archive.seal_quiet().await.map(|_| ())
+                let is_full = archive.seal_quiet().await? >= ROUND;
+                Ok(if is_full { Then::GoOn } else { Then::Wait })
             }),
         ];
         Self { archive: archive.clone(), stop, tasks }
@@ -93,6 +97,15 @@ impl Archive {
     }
 }
 
+/// What background work does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It waits for its time.
+    Wait,
+    /// There is more to do at once.
+    GoOn,
+}
+
 fn every<F, Work>(
     period: Duration,
     what: &'static str,
@@ -102,7 +115,7 @@ fn every<F, Work>(
 ) -> JoinHandle<()>
 where
     F: Fn(Archive) -> Work + Send + 'static,
-    Work: Future<Output = Result<(), ArchiveError>> + Send,
+    Work: Future<Output = Result<Then, ArchiveError>> + Send,
 {
     tokio::spawn(async move {
         let mut ticks = interval(period);
@@ -112,8 +125,16 @@ where
                 _ = ticks.tick() => {}
                 _ = stopped.changed() => return,
             }
-            if let Err(error) = work(archive.clone()).await {
-                tracing::error!(what, error = %crate::error::chain(&error), "background work failed; it is tried again");
+            while !*stopped.borrow() {
+                match work(archive.clone()).await {
+                    Ok(Then::GoOn) => {}
+                    Ok(Then::Wait) => break,
+                    Err(error) => {
+                        let error = crate::error::chain(&error);
+                        tracing::error!(what, %error, "background work failed; it is tried again");
+                        break;
+                    }
+                }
             }
         }
     })
@@ -142,22 +163,32 @@ impl Inner {
         }
         let (position, objects_size, audit_size) = {
             let _quiet = self.ingest.write().await;
-            self.append_leaves(Vec::new())?;
+            if !self.settle_owed().await? || self.is_rebuilding.load(Ordering::Acquire) {
+                // what only a replay finds must stay in front of the watermark
+                return Ok(());
+            }
             (self.vault.position().await?, self.objects.size(), self.audit.size())
         };
         let objects = Arc::clone(&self.objects);
         let audit = Arc::clone(&self.audit);
-        tokio::task::spawn_blocking(move || -> Result<(), ArchiveError> {
+        let heads = tokio::task::spawn_blocking(move || -> Result<_, ArchiveError> {
             objects.sync()?;
             audit.sync()?;
-            Ok(())
-        })
-        .await
-        .map_err(|_| ArchiveError::Stopped)??;
+            Ok(((objects_size, objects.root(objects_size)?), (audit_size, audit.root(audit_size)?)))
+        });
+        let (objects_head, audit_head) = heads.await.map_err(|_| ArchiveError::Stopped)??;
         let watermark = Watermark { pack: position.pack, offset: position.offset, objects_size, audit_size };
         if self.index.watermark().await? != Some(watermark) {
             self.index.set_watermark(watermark).await?;
             self.index.checkpoint().await?;
+            let keys = Arc::clone(&self.keys);
+            // the logs are durable up to here: what is remembered of them never runs ahead
+            let remembering = tokio::task::spawn_blocking(move || {
+                let mut remembered = Remembered::read(&keys)?.unwrap_or_default();
+                remembered.add(objects_head, audit_head);
+                remembered.write(&keys)
+            });
+            remembering.await.map_err(|_| ArchiveError::Stopped)??;
         }
         Ok(())
     }

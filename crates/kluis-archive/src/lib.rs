@@ -1,11 +1,14 @@
-//! The archive service: gate, store, search, retrieve, seal, replay, verify.
+//! The archive service: gate, store, search, retrieve, export, seal, replay, verify.
 //!
 //! May not contain: PDUs, HTTP. The edges reach stores only through a [`Permit`] that [`Archive::admit`] gave.
 
 mod accept;
 pub mod act;
+mod arrivals;
+mod budget;
 mod clock;
 mod error;
+mod export;
 mod gate;
 mod holding;
 mod janitor;
@@ -13,17 +16,21 @@ mod ledger;
 mod manage;
 mod manifest;
 mod place;
+mod proof;
 mod reader;
 mod record;
+mod remembered;
 mod replay;
 mod seal;
 mod search;
+mod space;
+mod stages;
 mod store;
 mod trail;
 mod verify;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -38,16 +45,19 @@ use tokio::{sync::RwLock, task::JoinHandle};
 
 pub use clock::{Clock, SystemClock};
 pub use error::ArchiveError;
+pub use export::{ExportPiece, ExportStream};
 pub use gate::{Disclosed, Origin, Permit, Refused};
 pub use holding::{Holding, Instance, RetrieveError};
 pub use janitor::Janitor;
 pub use manage::{EnrolledDevice, ManageError, NewAccount, NewCode, NewDevice, NewToken};
 pub use reader::InstanceReader;
+pub use remembered::departure;
 pub use replay::Replayed;
 pub use search::{Found, Match, SearchError};
+pub use space::{Disks, Floor, FreeSpace, Space};
 pub use store::{Expected, Incoming, StoreError, StoreStream, Stored};
 pub use trail::Outcome;
-pub use verify::{Finding, VerifyReport};
+pub use verify::{Finding, LogHead, Place, VerifyOptions, VerifyReport};
 
 /// Purpose under which the key ring makes the opaque id of a study's key from its Study Instance UID.
 pub(crate) const STUDY_KEY: &str = "study/1";
@@ -84,11 +94,20 @@ pub struct Settings {
     pub limits: Limits,
     /// A series into which nothing came for so long is sealed.
     pub seal_after: Duration,
+    /// How much must stay free on the disks.
+    pub floor: Floor,
+    /// Memory for objects on their way in and out, in bytes; beside it stand connections, caches and the index.
+    pub memory_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), seal_after: Duration::from_secs(300) }
+        Self {
+            limits: Limits::default(),
+            seal_after: Duration::from_secs(300),
+            floor: Floor::default(),
+            memory_bytes: 320 << 20,
+        }
     }
 }
 
@@ -102,7 +121,7 @@ pub struct Archive {
 }
 
 pub(crate) struct Inner {
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     study_keys: StudyKeys,
     index: Arc<dyn Index>,
     vault: Arc<dyn Vault>,
@@ -114,10 +133,17 @@ pub(crate) struct Inner {
     settings: Settings,
     trail: Arc<trail::Trail>,
     manifests: manifest::Manifests,
+    budget: budget::Budget,
     /// Read-held by each object between pack and index; write-held while a watermark is taken.
     ingest: RwLock<()>,
+    /// Who stores which instance just now. Taken before all others.
+    arrivals: arrivals::Arrivals,
     /// Leaves whose rows are in the index and that could not be appended yet.
     owed_leaves: Mutex<Vec<Vec<u8>>>,
+    /// Objects in the packs of which it is not known whether they are in the index.
+    doubtful: tokio::sync::Mutex<accept::Doubtful>,
+    /// The index was cleared and is not yet whole again.
+    is_rebuilding: AtomicBool,
     /// Held while a watermark is taken, and while the index is rebuilt: a watermark from before must not get into the
     /// index after it was cleared. Taken before `ingest`.
     marking: tokio::sync::Mutex<()>,
@@ -133,9 +159,10 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] where a part cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<(Self, Replayed), ArchiveError> {
+        parts.audit.reserve(space::TRAIL_RESERVE_BYTES);
         let mut inner = Inner {
             study_keys: parts.keys.study_keys(parts.key_table),
-            keys: parts.keys,
+            keys: Arc::new(parts.keys),
             index: parts.index,
             vault: parts.vault,
             trail: trail::Trail::new(Arc::clone(&parts.audit), Arc::clone(&parts.clock)),
@@ -144,10 +171,14 @@ impl Archive {
             authenticator: parts.authenticator,
             registrar: parts.registrar,
             clock: parts.clock,
+            budget: budget::Budget::new(settings.memory_bytes),
             settings,
             manifests: manifest::Manifests::new(),
             ingest: RwLock::new(()),
+            arrivals: arrivals::Arrivals::default(),
             owed_leaves: Mutex::new(Vec::new()),
+            doubtful: tokio::sync::Mutex::default(),
+            is_rebuilding: AtomicBool::new(false),
             marking: tokio::sync::Mutex::new(()),
             sealing: tokio::sync::Mutex::new(()),
             rolled_back: Vec::new(),

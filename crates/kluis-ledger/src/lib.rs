@@ -8,6 +8,7 @@
 
 mod appending;
 pub mod checkpoint;
+mod departure;
 mod edge;
 mod error;
 pub mod event;
@@ -28,6 +29,7 @@ mod tree;
 mod verification;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use departure::departure;
 pub use error::LedgerError;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use log::{Log, Recovery};

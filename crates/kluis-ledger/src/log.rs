@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Checkpoint, LedgerError, LogReport, Signer, TileKind, TilePath, VerifierKey,
+    Checkpoint, Finding, LedgerError, LogReport, Signer, TileKind, TilePath, VerifierKey,
     edge::{Edge, Place, entries_of, hashes_of},
     files::{CHECKPOINT, Files, JOURNAL},
     hash::Hash,
@@ -109,6 +109,12 @@ impl Log {
     /// write that could not be undone.
     pub fn append(&self, entries: &[Vec<u8>]) -> Result<Range<u64>, LedgerError> {
         crate::appending::append(self, entries)
+    }
+
+    /// From now on there is space on the disk for the next entries of at least half so many bytes, whoever fills the rest,
+    /// where there is now and the file system can take it beforehand (Linux `fallocate`).
+    pub fn reserve(&self, bytes: u64) {
+        self.state().journal.reserve(bytes);
     }
 
     /// Makes everything durable that was appended before the call; returns how many entries are. One flush of one file.
@@ -257,19 +263,23 @@ impl Log {
     /// [`LedgerError::Io`]; everything that is wrong with the log itself is in the report.
     pub fn verify(&self) -> Result<LogReport, LedgerError> {
         let _verifying = lock(&self.verifying);
-        let (journal, checkpoint, size) = {
+        let (journal, checkpoint, size, on_disk) = {
             let publishing = lock(&self.publishing);
             crate::publishing::flush(self, &publishing)?;
             let (checkpoint, size) = {
                 let state = self.state();
                 (Arc::clone(&state.published), state.edge.size())
             };
-            (Reader::open(&self.files)?, checkpoint, size)
+            (Reader::open(&self.files)?, checkpoint, size, self.files.read_checkpoint()?)
         };
-        // what is on disk must carry the signature, not what this process remembers
-        let on_disk = self.files.read_checkpoint()?.ok_or_else(|| LedgerError::Missing(CHECKPOINT.to_owned()))?;
-        Checkpoint::open(&on_disk, &self.key)?;
-        verification::verify(&self.files, journal, &checkpoint, size)
+        // what is on disk must carry the signature, and be the last that was signed
+        let on_disk = on_disk.ok_or_else(|| LedgerError::Missing(CHECKPOINT.to_owned()))?;
+        let size_on_disk = Checkpoint::open(&on_disk, &self.key)?.size;
+        let mut report = verification::verify(&self.files, journal, &checkpoint, size)?;
+        if on_disk != checkpoint.note {
+            report.add(Finding::CheckpointReplaced { size: size_on_disk, signed: checkpoint.size });
+        }
+        Ok(report)
     }
 
     /// The verifier key: `<name>+<hash>+<base64>`.

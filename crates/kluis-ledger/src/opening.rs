@@ -14,7 +14,7 @@ use crate::{
     journal::{Journal, Next, Reader, has_entries},
     log::State,
     path::full_tiles,
-    publishing::seal,
+    publishing::{seal, tiles_between},
     storage::Storage,
     verification,
 };
@@ -67,7 +67,7 @@ pub(crate) fn open(
 /// Whether the verifier key is on disk; one of another key is an error.
 fn check_key(keys: &dyn Storage, name: &str, key: &VerifierKey) -> Result<bool, LedgerError> {
     match keys.read(name) {
-        Ok(line) if line.trim_ascii_end() == key.to_string().as_bytes() => Ok(true),
+        Ok(line) if line == format!("{key}\n").as_bytes() => Ok(true),
         Ok(_) => Err(LedgerError::KeyDiffers),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(LedgerError::io("read", VERIFIER_KEY)(error)),
@@ -121,6 +121,7 @@ fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> R
         return Err(LedgerError::Truncated { entries: edge.size(), checkpoint: checkpoint.size });
     }
     renew(files, &mut full, recovery)?;
+    renew_partials(files, &edge, reader.base, recovery)?;
     recovery.cut_bytes = reader.remaining();
     let journal = Journal::resume(files, &reader)?;
     if *recovery != Recovery::default() {
@@ -133,6 +134,22 @@ fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> R
 fn renew(files: &Files, full: &mut Vec<Tile>, recovery: &mut Recovery) -> Result<(), LedgerError> {
     for tile in full.drain(..) {
         recovery.renewed_tiles += u64::from(files.renew(&tile)?);
+    }
+    Ok(())
+}
+
+/// The partial files of earlier checkpoints hold the beginning of what is known now. None of them was synced, so that a
+/// crash may have torn them; those of tiles that are full by now are dropped, as their files are.
+fn renew_partials(files: &Files, edge: &Edge, base: u64, recovery: &mut Recovery) -> Result<(), LedgerError> {
+    for path in tiles_between(base, edge.size()) {
+        files.drop_partials(path.kind, path.index);
+    }
+    for tile in edge.partial_tiles() {
+        for width in files.partial_widths(tile.path.kind, tile.path.index)? {
+            if let Some(earlier) = tile.earlier(width) {
+                recovery.renewed_tiles += u64::from(files.renew(&earlier)?);
+            }
+        }
     }
     Ok(())
 }

@@ -47,6 +47,13 @@ pub enum Finding {
         /// Entries under the checkpoint.
         size: u64,
     },
+    /// The checkpoint on disk is not the last that was signed.
+    CheckpointReplaced {
+        /// Entries under the one on disk.
+        size: u64,
+        /// Entries under the last that was signed.
+        signed: u64,
+    },
 }
 
 impl Finding {
@@ -58,6 +65,7 @@ impl Finding {
             | Self::BundleUnreadable { first, .. }
             | Self::TileDiffers { first, .. } => Some(*first),
             Self::JournalDiffers { index } => Some(*index),
+            Self::CheckpointReplaced { size, .. } => Some(*size),
             Self::Missing { .. } | Self::CheckpointDiffers { .. } => None,
         }
     }
@@ -74,6 +82,9 @@ impl fmt::Display for Finding {
             Self::Missing { path } => write!(f, "{path} is missing"),
             Self::TileDiffers { path, first } => write!(f, "{path} has another hash from entry {first} on"),
             Self::JournalDiffers { index } => write!(f, "the journal has another entry {index}, or none"),
+            Self::CheckpointReplaced { size, signed } => {
+                write!(f, "the checkpoint on disk signs {size} entries, the last that was signed {signed}")
+            }
             Self::CheckpointDiffers { size } => write!(f, "the checkpoint over {size} entries signs another root"),
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     Checkpoint,
     edge::{entries_of, hashes_of},
     error::LedgerError,
-    files::{Files, JOURNAL},
+    files::Files,
     hash::{Hash, fold_complete, leaf_hash},
     journal::{Next, Reader},
     limits::TILE_WIDTH,
@@ -16,7 +16,7 @@ use crate::{
     tree::{self, NodeSource},
 };
 
-/// Reads the log up to its checkpoint; `size` is that of the log, entries behind the checkpoint are only counted.
+/// Reads the log up to its checkpoint; `size` is that of the log: entries behind the checkpoint must be in the journal.
 pub(crate) fn verify(
     files: &Files,
     journal: Reader,
@@ -38,6 +38,7 @@ pub(crate) fn verify(
         walk.bundle(index)?;
     }
     walk.tail(checkpoint)?;
+    walk.unsigned(size)?;
     Ok(walk.report)
 }
 
@@ -144,6 +145,17 @@ impl Walk<'_> {
         let position = differing(computed, stored).next().unwrap_or_default();
         let first = path.index.saturating_mul(TILE_WIDTH).saturating_add(position).saturating_mul(count);
         self.report.add(Finding::TileDiffers { path: path.to_string(), first });
+    }
+
+    /// What no checkpoint covers yet has nothing to be held against but its own checksums.
+    fn unsigned(&mut self, size: u64) -> Result<(), LedgerError> {
+        let mut at = self.size;
+        while at < size && self.journal.is_some() {
+            let count = TILE_WIDTH.min(size - at);
+            self.journal_entries(at, count)?;
+            at += count;
+        }
+        Ok(())
     }
 
     /// The partial tiles and the checkpoint.
@@ -311,7 +323,7 @@ fn first_difference(parts: &[&[u8]], bytes: &[u8]) -> u64 {
 
 /// Names the first entry that contradicts a checkpoint, for a log that cannot be opened.
 pub(crate) fn first_contradiction(files: &Files, checkpoint: &Checkpoint) -> Result<u64, LedgerError> {
-    let journal = Reader::open(&files.path(JOURNAL))?;
+    let journal = Reader::open(files)?;
     let report = verify(files, journal, checkpoint, checkpoint.size)?;
     Ok(report.findings.iter().filter_map(Finding::index).min().unwrap_or(checkpoint.size))
 }

@@ -39,11 +39,15 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Take in DICOM files, folders and ZIP files.
     Import(ImportArgs),
+    /// Write a study to a folder or ZIP file, with a proof that `kluis-verify` checks far from here.
+    Export(ExportArgs),
     /// List or show studies.
     #[command(subcommand)]
     Study(StudyCommand),
     /// Hold vault, index and ledger against each other. Exit code 3 where they disagree.
     Verify(VerifyArgs),
+    /// Print the signed heads of both logs, or save them: kept elsewhere they prove later that nothing was taken back.
+    Checkpoint(CheckpointArgs),
     /// Work on the index.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -188,6 +192,20 @@ pub(crate) struct ImportArgs {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+/// Arguments of `kluis export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Study Instance UID.
+    #[arg(long, value_name = "UID")]
+    pub(crate) study: String,
+    /// A folder that does not exist or is empty, or a new file whose name ends in .zip.
+    #[arg(long, value_name = "DIR|FILE.zip")]
+    pub(crate) out: PathBuf,
+    /// Put a proof beside the files. It holds the commitment key of the study.
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
 /// Studies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StudyCommand {
@@ -210,6 +228,18 @@ pub(crate) struct VerifyArgs {
     /// Read and decrypt every byte and compare its digest; without it, headers and metadata only.
     #[arg(long)]
     pub(crate) full: bool,
+    /// A checkpoint that was saved earlier, or a folder of such: the logs must have grown from it. May be given several
+    /// times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) since: Vec<PathBuf>,
+}
+
+/// Arguments of `kluis checkpoint`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// Save to this folder, best on another machine: LOG-SIZE.checkpoint (a signed note) and LOG.vkey (its key).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// The index.

@@ -35,6 +35,9 @@ const FOUND: u8 = 3;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.command);
+    if cfg!(kluis_bench_bare) {
+        eprintln!("kluis: built for measuring, WITHOUT encryption at rest and without ledger: never for patients");
+    }
     process::restrict();
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -92,7 +95,13 @@ async fn run(cli: Cli) -> Result<u8> {
 async fn with_stores(dir: &DataDir, command: &Command, output: &Output) -> Result<u8> {
     dir.require_initialised()?;
     let wanted = if matches!(command, Command::Import(_)) { command::import::clients_wanted() } else { 1 };
-    let (mut clients, opened) = clients(dir, wanted).await?;
+    let (mut clients, opened) = match clients(dir, wanted).await {
+        // stores that are not opened because of what is wrong with them have been verified, as far as that goes
+        Err(error) if matches!(command, Command::Verify(_)) && command::verify::report_refusal(dir, &error, output) => {
+            return Ok(FOUND);
+        }
+        clients => clients?,
+    };
     let result = match command {
         Command::Import(args) => command::import::run(clients, &args.paths, output).await.map(|all| found(all, FAILED)),
         command => match clients.pop() {
@@ -113,8 +122,10 @@ async fn one(dir: &DataDir, client: &Client, command: &Command, output: &Output)
             command::user::run(client, command, &command::serve::address_for_browsers(dir)?, output).await?;
         }
         Command::Token(command) => command::token::run(client, command, output).await?,
+        Command::Export(args) => command::export::run(dir, client, args, output).await?,
         Command::Study(command) => command::study::run(client, command, output).await?,
         Command::Verify(args) => return Ok(found(command::verify::run(client, args, output).await?, FOUND)),
+        Command::Checkpoint(args) => command::checkpoint::run(client, args, output).await?,
         Command::Init(_) | Command::Serve(_) | Command::Demo(_) | Command::Import(_) | Command::Index(_) => {}
     }
     Ok(DONE)

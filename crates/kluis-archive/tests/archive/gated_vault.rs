@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kluis_keys::StudyKey;
 use kluis_vault::{
-    Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, Recovery, SealedObject, Vault,
-    VaultError, VaultStats,
+    Candidate, Examined, Location, ObjectReader, ObjectWriter, Position, RecordHeader, RecordKind, Recovery,
+    SealedObject, Survey, Vault, VaultError, VaultStats,
 };
 use tokio::sync::Semaphore;
 
@@ -99,6 +99,19 @@ impl Vault for GatedVault {
     async fn scan(&self, after: Position, limit: u32) -> Result<Vec<(Location, RecordHeader)>, VaultError> {
         self.pass(Step::Scan).await?;
         self.vault.scan(after, limit).await
+    }
+
+    async fn survey(&self, after: Position, limit: u32) -> Result<Survey, VaultError> {
+        self.pass(Step::Scan).await?;
+        self.vault.survey(after, limit).await
+    }
+
+    async fn examine(
+        &self,
+        candidates: Vec<Candidate>,
+        is_full: bool,
+    ) -> Result<Vec<Result<Examined, VaultError>>, VaultError> {
+        self.vault.examine(candidates, is_full).await
     }
 
     async fn position(&self) -> Result<Position, VaultError> {

@@ -5,13 +5,19 @@ mod faults;
 #[cfg(test)]
 mod gated_vault;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod site;
+#[cfg(test)]
+mod tamper;
 #[cfg(test)]
 mod verify;
 
 use std::{sync::Arc, task::Poll, time::Duration};
 
-use kluis_archive::{Outcome, StoreError, act};
+use kluis_archive::{Outcome, StoreError, VerifyOptions, act};
 use kluis_policy::{Principal, Role};
 use kluis_testkit::SmallInstance;
 use tempfile::TempDir;
@@ -37,6 +43,51 @@ async fn stored_bytes_come_back_hot_and_sealed() {
     assert_eq!(archive.seal_quiet().await.unwrap(), 0);
     assert!(data_sets(&archive, &instances[0].study).await.unwrap() == sent);
     assert!(store(&archive, &instances[0]).await.unwrap().is_duplicate, "known from the manifest");
+    verify_is_clean(&archive).await;
+}
+
+/// The SOP Instance UID is unique in the world (PS3.5 9): where the series of the first is sealed, too.
+#[tokio::test]
+async fn a_sealed_instance_is_known_under_whatever_series_it_comes_again() {
+    let dir = TempDir::new().unwrap();
+    let clock = clock();
+    let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+    let first = SmallInstance::new(1, 1, 1, 1);
+    store(&archive, &first).await.unwrap();
+    *clock.0.lock().unwrap() += Duration::from_secs(120);
+    assert_eq!(archive.seal_quiet().await.unwrap(), 1);
+    let elsewhere = [SmallInstance::new(1, 1, 2, 1), SmallInstance::new(1, 2, 1, 1)];
+    for mut again in elsewhere {
+        again.sop_instance.clone_from(&first.sop_instance);
+        for _ in 0..2 {
+            assert!(matches!(store(&archive, &again).await, Err(StoreError::Conflict { .. })));
+        }
+    }
+    assert_eq!(count(&archive, &Principal::Operator).await, 1, "a conflict makes no study");
+    // another instance of the sealed series asks no manifest, and makes it hot
+    assert!(!store(&archive, &SmallInstance::new(1, 1, 1, 2)).await.unwrap().is_duplicate);
+    *clock.0.lock().unwrap() += Duration::from_secs(120);
+    assert_eq!(archive.seal_quiet().await.unwrap(), 1);
+    assert!(store(&archive, &first).await.unwrap().is_duplicate);
+    verify_is_clean(&archive).await;
+}
+
+/// More series than one step takes, and one among them that cannot be sealed.
+#[tokio::test]
+async fn all_quiet_series_are_sealed_in_one_call() {
+    let dir = TempDir::new().unwrap();
+    let clock = clock();
+    let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+    let instances: Vec<SmallInstance> = (0..150).map(|series| SmallInstance::new(1, series % 7, series, 1)).collect();
+    for instance in &instances {
+        store(&archive, instance).await.unwrap();
+    }
+    *clock.0.lock().unwrap() += Duration::from_secs(120);
+    assert_eq!(archive.seal_quiet().await.unwrap(), 150);
+    assert_eq!(archive.seal_quiet().await.unwrap(), 0);
+    for instance in instances.iter().step_by(50) {
+        assert!(store(&archive, instance).await.unwrap().is_duplicate);
+    }
     verify_is_clean(&archive).await;
 }
 
@@ -79,7 +130,7 @@ async fn conflict_is_kept_once_told_each_time_and_never_shown() {
         second.patient_name = "Third^Name".to_owned();
     }
     let permit = archive.admit(&Principal::Operator, ORIGIN, act::VerifyArchive).await.unwrap();
-    assert_eq!(archive.verify(permit, false).await.unwrap().objects, 3);
+    assert_eq!(archive.verify(permit, VerifyOptions::default()).await.unwrap().objects, 3);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 use futures_util::StreamExt;
 use kluis_archive::{
     Archive, Clock, Expected, Incoming, Origin, Parts, Permit, Refused, Replayed, RetrieveError, Settings, StoreError,
-    Stored, VerifyReport, act,
+    Stored, VerifyOptions, VerifyReport, act,
 };
 use kluis_dicom::{
     part10::Source,
@@ -27,7 +27,7 @@ use kluis_testkit::SmallInstance;
 use kluis_vault::{DiskVault, Position, Vault};
 use time::OffsetDateTime;
 
-struct Signer(LogSigner);
+pub struct Signer(pub LogSigner);
 
 impl kluis_ledger::Signer for Signer {
     fn public_key(&self) -> [u8; 32] {
@@ -58,6 +58,15 @@ pub async fn open(dir: &Path, clock: Arc<TestClock>) -> (Archive, Replayed) {
 }
 
 pub async fn open_over(dir: &Path, clock: Arc<TestClock>, vault: Arc<dyn Vault>) -> (Archive, Replayed) {
+    open_with(dir, clock, vault, Settings::default()).await
+}
+
+pub async fn open_with(
+    dir: &Path,
+    clock: Arc<TestClock>,
+    vault: Arc<dyn Vault>,
+    settings: Settings,
+) -> (Archive, Replayed) {
     let keys_dir = dir.join("keys");
     let provider = RootProvider::KeyFile(keys_dir.join("root.key"));
     let keys = if keys_dir.exists() {
@@ -87,7 +96,7 @@ pub async fn open_over(dir: &Path, clock: Arc<TestClock>, vault: Arc<dyn Vault>)
         audit,
         clock,
     };
-    let settings = Settings { seal_after: Duration::from_secs(60), ..Settings::default() };
+    let settings = Settings { seal_after: Duration::from_secs(60), ..settings };
     Archive::open(parts, settings).await.unwrap()
 }
 
@@ -137,7 +146,7 @@ pub async fn data_sets(archive: &Archive, study: &str) -> Result<Vec<Vec<u8>>, R
 
 pub async fn verify(archive: &Archive) -> VerifyReport {
     let permit = archive.admit(&Principal::Operator, ORIGIN, act::VerifyArchive).await.unwrap();
-    archive.verify(permit, true).await.unwrap()
+    archive.verify(permit, VerifyOptions { full: true, since: Vec::new() }).await.unwrap()
 }
 
 pub async fn verify_is_clean(archive: &Archive) {

@@ -149,8 +149,10 @@ async fn logs_that_were_rolled_back_are_found() {
         }
         archive.settle().await.unwrap();
         let report = verify(&archive).await;
-        let found =
-            report.findings.iter().filter(|finding| finding.what.contains("rolled back") && finding.which == log);
+        let found = report
+            .findings
+            .iter()
+            .filter(|finding| finding.what.contains("rolled back") && finding.place.log == Some(log));
         assert_eq!(found.count(), 1, "{report:?}");
     }
 }

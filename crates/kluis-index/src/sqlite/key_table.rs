@@ -11,7 +11,7 @@ use super::{
     column::{bytes, get},
     connection::{Profile, at},
     database::{Database, change, collect, first},
-    schema,
+    lookup, schema,
 };
 use crate::IndexError;
 
@@ -74,6 +74,10 @@ impl KeyTable for SqliteKeyTable {
             )
         };
         self.database.read(work).await.map_err(failed("list"))
+    }
+
+    async fn check(&self) -> Result<Vec<String>, KeyTableError> {
+        self.database.read(lookup::check_file).await.map_err(failed("check"))
     }
 }
 

@@ -2,6 +2,7 @@
 //! owner of the data directory.
 
 pub(crate) mod devices;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -9,7 +10,7 @@ pub(crate) mod users;
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use kluis_archive::{
-    ManageError, Outcome, Permit,
+    ManageError, Outcome, Permit, VerifyOptions,
     act::{self, Act},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,15 +27,26 @@ pub(crate) async fn status(call: Call) -> Result<Response<Body>, WebError> {
     json_answer(StatusCode::OK, &answer)
 }
 
-/// `?full=true` reads and decrypts every byte.
+/// What a verification is to look at.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerifyBody {
+    /// Signed notes that were kept elsewhere.
+    #[serde(default)]
+    since: Vec<String>,
+}
+
+/// `?full=true` reads and decrypts every byte. A body, where there is one, holds checkpoints that were kept elsewhere.
 pub(crate) async fn verify(call: Call) -> Result<Response<Body>, WebError> {
-    let is_full = match call.parameter("full").as_deref() {
+    let full = match call.parameter("full").as_deref() {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(WebError::BadRequest("full must be true or false".to_owned())),
     };
     let permit = call.admit(act::VerifyArchive).await?;
-    let report = call.archive().verify(permit, is_full).await?;
+    let read = optional_body::<VerifyBody>(&call).await;
+    let (permit, body) = asked(permit, read)?;
+    let report = call.archive().verify(permit, VerifyOptions { full, since: body.since }).await?;
     json_answer(StatusCode::OK, &report)
 }
 
@@ -72,6 +84,16 @@ fn json_answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Bo
 /// The body as JSON of a known form; unknown fields are refused by the types.
 async fn json_body<T: DeserializeOwned>(call: &Call) -> Result<T, WebError> {
     let bytes = body::small(call.take_body()).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| WebError::BadRequest(format!("the body is not as expected: {error}")))
+}
+
+/// The same, where no body stands for the default.
+async fn optional_body<T: DeserializeOwned + Default>(call: &Call) -> Result<T, WebError> {
+    let bytes = body::small(call.take_body()).await?;
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
     serde_json::from_slice(&bytes)
         .map_err(|error| WebError::BadRequest(format!("the body is not as expected: {error}")))
 }

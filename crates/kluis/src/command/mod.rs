@@ -1,7 +1,9 @@
 //! The subcommands, one file each, and how they print.
 
+pub(crate) mod checkpoint;
 pub(crate) mod demo;
 pub(crate) mod device;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod init;
@@ -10,6 +12,7 @@ pub(crate) mod study;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod verify;
+mod zip_shelf;
 
 use serde_json::Value;
 

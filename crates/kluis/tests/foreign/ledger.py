@@ -1,10 +1,10 @@
 """Verifies one of the node's logs with aics-tlog, which knows the C2SP formats and nothing of Kluis.
 
-    ledger.py --vkey FILE (--folder DIR | --url URL --ca CA --token TOKEN) [--old CHECKPOINT] [--entry N]
+    ledger.py --vkey FILE (--folder DIR | --url URL --ca CA --token TOKEN) [--old CHECKPOINT] [--entry N] [--all]
 
 Checks the checkpoint's signature and origin, every tile and entry bundle against its root, the inclusion of the first and
-last entry, and with --old that the tree has only grown since. Prints {"origin", "size", "root", "tiles", "bundles",
-"grown_from", "entry"}, or {"error"} with exit code 1.
+last entry, with --all of every entry, and with --old that the tree has only grown since. Prints {"origin", "size", "root",
+"tiles", "bundles", "included", "grown_from", "entry"}, or {"error"} with exit code 1.
 """
 
 import argparse
@@ -39,6 +39,7 @@ def main():
     parser.add_argument("--token")
     parser.add_argument("--old")
     parser.add_argument("--entry", type=int)
+    parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()
     try:
         answer = verify(arguments)
@@ -58,13 +59,19 @@ def verify(arguments):
     head = parse_checkpoint(note.text)
     reader = files.tiles()
     audit = audit_tiles(reader, head.size, head.root)
-    for index in {0, head.size - 1} if head.size else ():
+    indices = range(head.size) if arguments.all else {0, head.size - 1} if head.size else ()
+    for index in indices:
         proof = inclusion_proof_from_tiles(reader, index, head.size)
         if not verify_leaf_inclusion(read_entry(reader, index, head.size), index, head.size, proof, head.root):
             return {"error": f"entry {index} is not included"}
     answer = {"origin": head.origin, "size": head.size, "root": head.root.hex(), "tiles": audit.tiles, "bundles": audit.bundles}
+    answer["included"] = len(indices)
     if arguments.old:
-        old = parse_checkpoint(parse_note(Path(arguments.old).read_bytes()).text)
+        kept = parse_note(Path(arguments.old).read_bytes())
+        signed = verify_checkpoint(kept, key, expected_origin=key.name)
+        if not signed.ok:
+            return {"error": f"kept checkpoint: {signed.error}"}
+        old = parse_checkpoint(kept.text)
         proof = consistency_proof_from_tiles(reader, old.size, head.size)
         if not verify_consistency(old.size, head.size, old.root, head.root, proof):
             return {"error": f"the tree did not grow from the one of {old.size} entries"}

@@ -11,5 +11,8 @@ mod attacks;
 mod commands;
 mod crash;
 mod foreign;
+mod memory;
+mod proof;
 mod support;
+mod tamper;
 mod web;

@@ -6,8 +6,9 @@ use kluis_policy::RowFilter;
 use time::OffsetDateTime;
 
 use crate::{
-    CheckReport, ConflictRow, Counts, IndexError, Inserted, InstanceRow, Known, ManifestPointer, NewInstance, Page,
-    SealCandidate, SeriesCursor, SeriesPage, SeriesRow, StudyRow, Watermark,
+    CheckReport, ConflictRow, Contents, Counts, IndexError, Inserted, InstanceEntry, InstanceRow, Known, LastRows,
+    ManifestPointer, NewInstance, Page, Seal, SealCandidate, SeriesCursor, SeriesEntry, SeriesPage, SeriesRow,
+    StudyEntry, StudyRow, Watermark,
 };
 
 /// Studies, series and instances of one archive.
@@ -75,10 +76,22 @@ pub trait Index: Send + Sync {
         rows: &RowFilter,
     ) -> Result<Vec<InstanceRow>, IndexError>;
 
+    /// The hot rows of each of these series, as [`Index::instances`] gives them.
+    ///
+    /// # Errors
+    /// As [`Index::instances`].
+    async fn hot_rows(&self, candidates: &[SealCandidate]) -> Result<Vec<Vec<InstanceRow>>, IndexError> {
+        let mut rows = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            rows.push(self.instances(&candidate.study, Some(&candidate.series), None, &RowFilter::All).await?);
+        }
+        Ok(rows)
+    }
+
     /// Series with hot rows of which none arrived after `quiet_since`, longest quiet first.
     async fn series_to_seal(&self, quiet_since: OffsetDateTime, limit: u32) -> Result<Vec<SealCandidate>, IndexError>;
 
-    /// Points the series at a manifest and removes the hot rows that it now holds ([`InstanceRow::row_key`]), in one
+    /// Points the series at a manifest, notes its instances by hash, and removes the hot rows that it now holds ([`InstanceRow::row_key`]), in one
     /// transaction. `false`, and nothing changed, when the hot rows of the series are no longer exactly these, or its
     /// manifest is no longer the candidate's.
     async fn seal(
@@ -87,6 +100,18 @@ pub trait Index: Send + Sync {
         manifest: &ManifestPointer,
         hot_rows: &[i64],
     ) -> Result<bool, IndexError>;
+
+    /// [`Index::seal`] for many series together.
+    ///
+    /// # Errors
+    /// As [`Index::seal`]; some may be sealed then.
+    async fn seal_all(&self, seals: Vec<Seal>) -> Result<Vec<bool>, IndexError> {
+        let mut sealed = Vec::with_capacity(seals.len());
+        for Seal { candidate, manifest, hot_rows } in seals {
+            sealed.push(self.seal(&candidate, &manifest, &hot_rows).await?);
+        }
+        Ok(sealed)
+    }
 
     /// Up to where the packs are in the index and the logs; `None` in a new or cleared index.
     async fn watermark(&self) -> Result<Option<Watermark>, IndexError>;
@@ -102,6 +127,27 @@ pub trait Index: Send + Sync {
 
     /// Forgets all studies, conflicts and the watermark, before a rebuild from packs. Devices and people stay.
     async fn clear(&self) -> Result<(), IndexError>;
+
+    /// What the rows of an instance must hold, for verification.
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfRange`].
+    fn contents(&self, instance: &NewInstance) -> Result<Contents, IndexError>;
+
+    /// The keys of the last rows.
+    async fn last_rows(&self) -> Result<LastRows, IndexError>;
+
+    /// Studies as they stand, behind a row, in the order of their rows.
+    async fn study_entries(&self, after: i64, limit: u32) -> Result<Vec<StudyEntry>, IndexError>;
+
+    /// Series as they stand, behind a row, in the order of their rows.
+    async fn series_entries(&self, after: i64, limit: u32) -> Result<Vec<SeriesEntry>, IndexError>;
+
+    /// Hot instances as they stand, behind a row, in the order of their rows.
+    async fn instance_entries(&self, after: i64, limit: u32) -> Result<Vec<InstanceEntry>, IndexError>;
+
+    /// Conflict versions as they stand, behind a row, in the order of their rows.
+    async fn conflict_entries(&self, after: i64, limit: u32) -> Result<Vec<InstanceEntry>, IndexError>;
 
     /// Reads the whole database and holds it against its checksums and its rules. Slow.
     async fn check(&self) -> Result<CheckReport, IndexError>;

@@ -8,6 +8,7 @@
 
 mod error;
 mod index;
+mod inventory;
 pub mod limits;
 mod record;
 mod search;
@@ -17,8 +18,9 @@ pub mod suite;
 
 pub use error::IndexError;
 pub use index::Index;
+pub use inventory::{Contents, InstanceEntry, LastRows, SeriesEntry, StudyEntry};
 pub use record::{
     CheckReport, ConflictRow, Counts, HotInstance, Inserted, InstanceRow, Known, Location, ManifestPointer,
-    NewInstance, SealCandidate, SeriesRow, StudyRow, Watermark,
+    NewInstance, Seal, SealCandidate, SealedSeries, SeriesRow, StudyRow, Watermark,
 };
 pub use search::{Page, Row, SeriesCursor, SeriesMatch, SeriesPage, is_searchable, matches};

@@ -44,12 +44,12 @@ pub struct NewInstance {
     pub transport: Transport,
     /// When its last byte arrived.
     pub received_at: OffsetDateTime,
-    /// The manifest of its series in which the caller has looked for it, and not found it. See [`Inserted::Sealed`].
-    pub absent_from: Option<Location>,
+    /// Manifests in which the caller has looked for it, and not found it. See [`Inserted::Sealed`].
+    pub absent_from: Vec<Location>,
 }
 
 /// What became of a [`NewInstance`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
     /// It is there now.
     New,
@@ -57,20 +57,34 @@ pub enum Inserted {
     Duplicate,
     /// Other bytes are known under this SOP Instance UID: kept as a conflict version (once per digest), not visible.
     Conflict,
-    /// The series has a manifest in which the caller has not looked: not added. Look there, and insert again with
-    /// [`NewInstance::absent_from`], or treat it as duplicate or conflict.
-    Sealed(ManifestPointer),
+    /// A manifest, of whatever series, may hold this SOP Instance UID, and the caller has not looked there: not added.
+    /// Look there, and insert again with [`NewInstance::absent_from`], or treat it as duplicate or conflict.
+    Sealed(SealedSeries),
 }
 
 /// What the index knows of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// Nothing: neither the instance among the hot rows, nor a manifest of its series.
+    /// Nothing: the instance is neither among the hot rows nor in a manifest.
     Unknown,
     /// A hot row has its SOP Instance UID, in whatever study and series.
     Hot(HotInstance),
-    /// No hot row, but its series has a manifest, which the caller must read to know.
-    SeriesSealed(ManifestPointer),
+    /// No hot row, but these manifests, mostly one, may hold the SOP Instance UID: the caller must read them to know.
+    /// They are found by a hash of the UID, in whatever study and series.
+    Sealed(Vec<SealedSeries>),
+}
+
+/// A series with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSeries {
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID.
+    pub series: Uid,
+    /// The study key in the key table.
+    pub key_id: [u8; 32],
+    /// The manifest.
+    pub manifest: ManifestPointer,
 }
 
 /// The hot row of a known SOP Instance UID.
@@ -212,6 +226,17 @@ pub struct SealCandidate {
     pub hot_count: u64,
     /// When its last instance arrived.
     pub last_arrival: OffsetDateTime,
+}
+
+/// A series that is to be sealed, and the manifest that holds its hot rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// The series as it was when the manifest was made.
+    pub candidate: SealCandidate,
+    /// The manifest.
+    pub manifest: ManifestPointer,
+    /// The hot rows that it holds ([`InstanceRow::row_key`]).
+    pub hot_rows: Vec<i64>,
 }
 
 /// Up to where packs are in the index and in the logs.

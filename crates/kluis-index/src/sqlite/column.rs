@@ -15,10 +15,18 @@ const MAX_ATTRIBUTES_BYTES: usize = 1 << 20;
 /// Most bytes of one attribute in a level that is over the limit.
 const MAX_ATTRIBUTE_BYTES: usize = 16 << 10;
 
-/// The first 8 bytes of the SHA-256 of a UID: what is indexed beside the text.
+/// Characters at the end of a UID in which makers count.
+const COUNTER_CHARS: usize = 6;
+
+/// What is indexed beside the text of a UID: 3 bytes of the SHA-256 of all but its last characters, then 5 of the SHA-256
+/// of the whole. The objects of a study mostly have UIDs that differ at the end, so that they stand on one page of an
+/// index and not each on one of its own.
 pub(super) fn uid_hash(uid: &str) -> i64 {
-    let digest = digest::digest(&digest::SHA256, uid.as_bytes());
-    digest.as_ref().first_chunk::<8>().map_or(0, |first| i64::from_be_bytes(*first))
+    let sha256 = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
+    let beginning = uid.get(..uid.len().saturating_sub(COUNTER_CHARS)).unwrap_or_default();
+    let (near, whole) = (sha256(beginning), sha256(uid));
+    let bytes = near.as_ref().iter().take(3).chain(whole.as_ref().iter().take(5));
+    bytes.fold(0, |hash, byte| hash << 8 | i64::from(*byte))
 }
 
 pub(super) fn signed(number: u64, what: &'static str) -> Result<i64, IndexError> {
@@ -123,4 +131,19 @@ pub(super) fn manifest(row: &Row<'_>, column: usize) -> Result<Option<ManifestPo
         count: unsigned(row, column + 3)?,
         data_length: unsigned(row, column + 4)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uid_hash;
+
+    #[test]
+    fn uids_that_differ_at_the_end_only_stand_together() {
+        let near = |uid: &str| uid_hash(uid) >> 40;
+        let (first, second) = ("1.2.840.113619.2.55.3.1120.1", "1.2.840.113619.2.55.3.1120.2");
+        assert_eq!(near(first), near(second));
+        assert_ne!(uid_hash(first), uid_hash(second));
+        assert_ne!(near(first), near("1.2.840.113619.2.55.4.1120.1"));
+        assert_ne!(uid_hash("1.2"), uid_hash("1.3"), "shorter than what is left out");
+    }
 }

@@ -6,15 +6,15 @@ use kluis_dicom::fold;
 use rusqlite::{Connection, params};
 
 use super::{
-    column::{bytes, date, get, manifest, nanoseconds, number_order, signed, time, to_json, transport_text, uid_hash},
+    column::{bytes, date, get, nanoseconds, number_order, signed, time, to_json, transport_text, uid_hash},
     database::{change, first},
+    lookup,
 };
-use crate::{IndexError, Inserted, Location, ManifestPointer, NewInstance};
+use crate::{IndexError, Inserted, Location, NewInstance};
 
 /// A series that this batch has touched.
 struct Series {
     series_key: i64,
-    manifest: Option<ManifestPointer>,
     /// The latest of the batch's new instances, in nanoseconds.
     last_arrival: Option<i64>,
 }
@@ -49,7 +49,7 @@ pub(super) fn insert_conflicts(connection: &Connection, batch: &[NewInstance]) -
     Ok(new)
 }
 
-/// What an instance is whose SOP Instance UID has a hot row, in whatever study.
+/// What an instance is whose SOP Instance UID has a hot row, or may stand in a manifest, in whatever study.
 fn standing(connection: &Connection, instance: &NewInstance) -> Result<Option<Inserted>, IndexError> {
     let sop = instance.attributes.ids.sop_instance.as_str();
     let digest = first(
@@ -59,7 +59,11 @@ fn standing(connection: &Connection, instance: &NewInstance) -> Result<Option<In
         params![uid_hash(sop), sop],
         |row| bytes::<32>(row, 0),
     )?;
-    let Some(digest) = digest else { return Ok(None) };
+    let Some(digest) = digest else {
+        let sealed = lookup::sealed(connection, sop)?;
+        let unseen = sealed.into_iter().find(|series| !instance.absent_from.contains(&series.manifest.location));
+        return Ok(unseen.map(Inserted::Sealed));
+    };
     if digest == instance.digest {
         return Ok(Some(Inserted::Duplicate));
     }
@@ -79,11 +83,6 @@ fn insert_new<'a>(
         Entry::Occupied(known) => known.into_mut(),
         Entry::Vacant(place) => place.insert(find_or_make_series(connection, instance, received_at)?),
     };
-    if let Some(pointer) = series.manifest
-        && instance.absent_from != Some(pointer.location)
-    {
-        return Ok(Inserted::Sealed(pointer));
-    }
     insert_row(connection, instance, series.series_key, received_at)?;
     series.last_arrival = series.last_arrival.max(Some(received_at));
     Ok(Inserted::New)
@@ -184,10 +183,9 @@ fn find_or_make_series(
     let known = first(
         connection,
         "find series",
-        "SELECT series_key, manifest_pack, manifest_offset, manifest_length, sealed_count, sealed_data_length \
-         FROM series WHERE uid_hash = ?1 AND uid = ?2 AND study_key = ?3",
+        "SELECT series_key FROM series WHERE uid_hash = ?1 AND uid = ?2 AND study_key = ?3",
         params![uid_hash(uid), uid, study_key],
-        |row| Ok(Series { series_key: get(row, 0)?, manifest: manifest(row, 1)?, last_arrival: None }),
+        |row| Ok(Series { series_key: get(row, 0)?, last_arrival: None }),
     )?;
     if let Some(series) = known {
         return Ok(series);
@@ -217,7 +215,7 @@ fn find_or_make_series(
             params![attributes.series.modality, study_key],
         )?;
     }
-    Ok(Series { series_key, manifest: None, last_arrival: None })
+    Ok(Series { series_key, last_arrival: None })
 }
 
 fn find_study(connection: &Connection, uid: &str) -> Result<Option<i64>, IndexError> {
@@ -281,7 +279,7 @@ fn make_study(connection: &Connection, instance: &NewInstance, received_at: i64)
 }
 
 /// Folds a person name so that its alphabetic group begins the text, without the empty components at its end.
-fn fold_name(name: &str) -> String {
+pub(super) fn fold_name(name: &str) -> String {
     let folded = fold(name);
     let groups: Vec<&str> = folded.split('=').map(|group| group.trim_end_matches(['^', ' '])).collect();
     groups.join("=")

@@ -9,8 +9,8 @@ use super::{
     database::{change, collect, first},
 };
 use crate::{
-    CheckReport, ConflictRow, Counts, HotInstance, IndexError, InstanceRow, Known, SeriesRow, StudyRow, Watermark,
-    limits::MAX_INSTANCES,
+    CheckReport, ConflictRow, Counts, HotInstance, IndexError, InstanceRow, Known, SealedSeries, SeriesRow, StudyRow,
+    Watermark, limits::MAX_INSTANCES,
 };
 
 /// Most findings of a check that are listed.
@@ -41,17 +41,22 @@ fn known_one(connection: &Connection, ids: &InstanceIds) -> Result<Known, IndexE
     if let Some(hot) = hot {
         return Ok(Known::Hot(hot));
     }
-    let (study, series) = (ids.study.as_str(), ids.series.as_str());
-    let pointer = first(
-        connection,
-        "find series",
-        "SELECT r.manifest_pack, r.manifest_offset, r.manifest_length, r.sealed_count, r.sealed_data_length \
-         FROM series AS r JOIN study AS s USING (study_key) \
-         WHERE r.uid_hash = ?1 AND r.uid = ?2 AND s.uid_hash = ?3 AND s.uid = ?4",
-        params![uid_hash(series), series, uid_hash(study), study],
-        |row| manifest(row, 0),
-    )?;
-    Ok(pointer.flatten().map_or(Known::Unknown, Known::SeriesSealed))
+    let sealed = sealed(connection, sop)?;
+    Ok(if sealed.is_empty() { Known::Unknown } else { Known::Sealed(sealed) })
+}
+
+pub(super) const FIND_SEALED: &str = "SELECT s.uid, r.uid, s.key_id, r.manifest_pack, r.manifest_offset, \
+     r.manifest_length, r.sealed_count, r.sealed_data_length FROM sealed_instance AS x \
+     CROSS JOIN series AS r USING (series_key) CROSS JOIN study AS s USING (study_key) \
+     WHERE x.sop_hash = ?1 ORDER BY x.series_key";
+
+/// The series whose manifests may hold this SOP Instance UID.
+pub(super) fn sealed(connection: &Connection, sop: &str) -> Result<Vec<SealedSeries>, IndexError> {
+    let found = collect(connection, "find sealed instance", FIND_SEALED, [uid_hash(sop)], |row| {
+        let Some(manifest) = manifest(row, 3)? else { return Ok(None) };
+        Ok(Some(SealedSeries { study: uid(row, 0)?, series: uid(row, 1)?, key_id: bytes(row, 2)?, manifest }))
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 pub(super) fn conflicts(connection: &Connection, sop_instance: &str) -> Result<Vec<ConflictRow>, IndexError> {
@@ -268,6 +273,7 @@ pub(super) fn clear(connection: &Connection) -> Result<(), IndexError> {
     for sql in [
         "DELETE FROM instance",
         "DELETE FROM conflict_version",
+        "DELETE FROM sealed_instance",
         "DELETE FROM study_modality",
         "DELETE FROM name_group",
         "DELETE FROM series",
@@ -281,15 +287,29 @@ pub(super) fn clear(connection: &Connection) -> Result<(), IndexError> {
 }
 
 pub(super) fn check(connection: &Connection) -> Result<CheckReport, IndexError> {
+    let mut findings = check_file(connection)?;
+    if findings.is_empty() {
+        findings.extend(super::inventory::derived(connection)?);
+    }
+    findings.truncate(MAX_FINDINGS);
+    Ok(CheckReport { findings })
+}
+
+/// Page by page against the key, and table by table against its rules.
+pub(super) fn check_file(connection: &Connection) -> Result<Vec<String>, IndexError> {
     let mut findings = Vec::new();
     for (pragma, good) in [
         ("PRAGMA cipher_integrity_check", ""),
         ("PRAGMA integrity_check(1000)", "ok"),
         ("PRAGMA foreign_key_check", ""),
     ] {
-        let lines = collect(connection, "check", pragma, [], |row| get::<String>(row, 0))?;
-        findings.extend(lines.into_iter().filter(|line| line != good));
+        match collect(connection, "check", pragma, [], |row| get::<String>(row, 0)) {
+            Ok(lines) => findings.extend(lines.into_iter().filter(|line| line != good)),
+            // what cannot be read has been named page by page
+            Err(error) if findings.is_empty() => findings.push(error.to_string()),
+            Err(_) => {}
+        }
     }
     findings.truncate(MAX_FINDINGS);
-    Ok(CheckReport { findings })
+    Ok(findings)
 }

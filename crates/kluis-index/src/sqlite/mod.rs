@@ -8,6 +8,7 @@ mod connection;
 mod database;
 mod directory;
 mod insert;
+mod inventory;
 mod key_table;
 mod lookup;
 mod schema;
@@ -32,8 +33,9 @@ use self::{
     database::Database,
 };
 use crate::{
-    CheckReport, ConflictRow, Counts, Index, IndexError, Inserted, InstanceRow, Known, ManifestPointer, NewInstance,
-    Page, SealCandidate, SeriesCursor, SeriesPage, SeriesRow, StudyRow, Watermark,
+    CheckReport, ConflictRow, Contents, Counts, Index, IndexError, Inserted, InstanceEntry, InstanceRow, Known,
+    LastRows, ManifestPointer, NewInstance, Page, Seal, SealCandidate, SeriesCursor, SeriesEntry, SeriesPage,
+    SeriesRow, StudyEntry, StudyRow, Watermark,
     limits::{MAX_BATCH, MAX_VALUES},
 };
 
@@ -79,7 +81,9 @@ impl Index for SqliteIndex {
             return Err(IndexError::QueryLimit("instances"));
         }
         let ids = ids.to_vec();
-        self.database.read(move |connection| lookup::known(connection, &ids)).await
+        // asked before each store: the connection that writes knows its pages, while those that read must decrypt theirs
+        // anew after each commit
+        self.database.write(move |connection| lookup::known(connection, &ids)).await
     }
 
     async fn conflicts(&self, sop_instance: &Uid) -> Result<Vec<ConflictRow>, IndexError> {
@@ -136,6 +140,18 @@ impl Index for SqliteIndex {
             .await
     }
 
+    async fn hot_rows(&self, candidates: &[SealCandidate]) -> Result<Vec<Vec<InstanceRow>>, IndexError> {
+        let candidates = candidates.to_vec();
+        let work = move |connection: &Connection| {
+            let rows = |candidate: &SealCandidate| {
+                let (study, series) = (candidate.study.as_str(), candidate.series.as_str());
+                lookup::instances(connection, study, Some(series), None, &RowFilter::All)
+            };
+            candidates.iter().map(rows).collect()
+        };
+        self.database.read(work).await
+    }
+
     async fn series_to_seal(&self, quiet_since: OffsetDateTime, limit: u32) -> Result<Vec<SealCandidate>, IndexError> {
         let quiet_since = column::nanoseconds(quiet_since)?;
         self.database.read(move |connection| seal::series_to_seal(connection, quiet_since, limit)).await
@@ -149,6 +165,14 @@ impl Index for SqliteIndex {
     ) -> Result<bool, IndexError> {
         let (candidate, manifest, hot_rows) = (candidate.clone(), *manifest, hot_rows.to_vec());
         self.database.write(move |connection| seal::seal(connection, &candidate, &manifest, &hot_rows)).await
+    }
+
+    async fn seal_all(&self, seals: Vec<Seal>) -> Result<Vec<bool>, IndexError> {
+        let work = move |connection: &Connection| {
+            let seal = |one: &Seal| seal::seal(connection, &one.candidate, &one.manifest, &one.hot_rows);
+            seals.iter().map(seal).collect()
+        };
+        self.database.write(work).await
     }
 
     async fn watermark(&self) -> Result<Option<Watermark>, IndexError> {
@@ -170,6 +194,30 @@ impl Index for SqliteIndex {
 
     async fn clear(&self) -> Result<(), IndexError> {
         self.database.write(lookup::clear).await
+    }
+
+    fn contents(&self, instance: &NewInstance) -> Result<Contents, IndexError> {
+        inventory::contents(instance)
+    }
+
+    async fn last_rows(&self) -> Result<LastRows, IndexError> {
+        self.database.read(inventory::last_rows).await
+    }
+
+    async fn study_entries(&self, after: i64, limit: u32) -> Result<Vec<StudyEntry>, IndexError> {
+        self.database.read(move |connection| inventory::studies(connection, after, limit)).await
+    }
+
+    async fn series_entries(&self, after: i64, limit: u32) -> Result<Vec<SeriesEntry>, IndexError> {
+        self.database.read(move |connection| inventory::series(connection, after, limit)).await
+    }
+
+    async fn instance_entries(&self, after: i64, limit: u32) -> Result<Vec<InstanceEntry>, IndexError> {
+        self.database.read(move |connection| inventory::instances(connection, after, limit)).await
+    }
+
+    async fn conflict_entries(&self, after: i64, limit: u32) -> Result<Vec<InstanceEntry>, IndexError> {
+        self.database.read(move |connection| inventory::conflicts(connection, after, limit)).await
     }
 
     async fn check(&self) -> Result<CheckReport, IndexError> {

@@ -119,7 +119,7 @@ impl Sample {
             sender: "device:CT1".to_owned(),
             transport: Transport::DimseTls,
             received_at: epoch() + Duration::seconds(self.arrival),
-            absent_from: None,
+            absent_from: Vec::new(),
         }
     }
 

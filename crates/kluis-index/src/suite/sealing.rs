@@ -1,13 +1,18 @@
 //! From hot rows to manifests, and what happens in between.
 
+use kluis_dicom::attributes::InstanceIds;
 use kluis_policy::RowFilter;
 use time::Duration;
 
 use super::sample::{Sample, epoch, uid};
-use crate::{Index, Inserted, Known, Location, ManifestPointer, SealCandidate};
+use crate::{Index, Inserted, Known, Location, ManifestPointer, SealCandidate, SealedSeries};
 
 fn pointer(offset: u64, count: u64) -> ManifestPointer {
     ManifestPointer { location: Location { pack: 9, offset, length: 10 }, count, data_length: count * 1000 }
+}
+
+fn sealed(manifest: ManifestPointer) -> SealedSeries {
+    SealedSeries { study: uid(&[1]), series: uid(&[1, 1]), key_id: Sample::default().build().key_id, manifest }
 }
 
 async fn candidate(index: &impl Index) -> SealCandidate {
@@ -37,11 +42,18 @@ pub(super) async fn seal_and_late_arrival(index: &impl Index) {
     let series = index.series_of(&uid(&[1]), &RowFilter::All).await.unwrap();
     assert_eq!((series[0].manifest, series[0].hot_count, series[0].sealed_count), (Some(first), 0, 2));
     let ids = sample(1).build().attributes.ids;
-    assert_eq!(index.known(&[ids]).await.unwrap(), [Known::SeriesSealed(first)]);
+    assert_eq!(index.known(&[ids]).await.unwrap(), [Known::Sealed(vec![sealed(first)])]);
+    let elsewhere = Sample { study: 2, ..sample(1) }.build().attributes.ids;
+    let elsewhere = InstanceIds { sop_instance: uid(&[1, 1, 1]), ..elsewhere };
+    assert_eq!(index.known(&[elsewhere]).await.unwrap(), [Known::Sealed(vec![sealed(first)])], "in whatever study");
+    assert_eq!(
+        index.known(&[sample(3).build().attributes.ids]).await.unwrap(),
+        [Known::Unknown],
+        "not in the manifest"
+    );
 
     // a late instance makes the series hot again; the next manifest holds all three
-    let mut late = sample(3).build();
-    late.absent_from = Some(first.location);
+    let late = sample(3).build();
     assert_eq!(index.insert(vec![late.clone()]).await.unwrap(), [Inserted::New]);
     assert!(matches!(index.known(&[late.attributes.ids]).await.unwrap()[..], [Known::Hot(_)]), "hot rows first");
     let again = candidate(index).await;
@@ -74,13 +86,22 @@ pub(super) async fn insert_behind_a_seal(index: &impl Index) {
     // the caller asked before the seal, and has not looked into the manifest
     let same = Sample::default().build();
     let other_series = Sample { series: 2, ..Sample::default() }.build();
-    let outcomes = index.insert(vec![same.clone(), other_series]).await.unwrap();
-    assert_eq!(outcomes, [Inserted::Sealed(first), Inserted::New], "the rest of the batch goes in");
-    assert!(hot_rows(index).await.is_empty());
-    let mut stale = Sample { instance: 2, ..Sample::default() }.build();
-    stale.absent_from = Some(pointer(7, 1).location);
-    assert_eq!(index.insert(vec![stale.clone()]).await.unwrap(), [Inserted::Sealed(first)], "an older manifest");
-    stale.absent_from = Some(first.location);
+    let mut stray = same.clone();
+    stray.attributes.ids.study = uid(&[2]);
+    stray.attributes.ids.series = uid(&[2, 1]);
+    let outcomes = index.insert(vec![same.clone(), other_series, stray]).await.unwrap();
+    let expected = [Inserted::Sealed(sealed(first)), Inserted::New, Inserted::Sealed(sealed(first))];
+    assert_eq!(outcomes, expected, "the rest of the batch goes in");
+    assert!(hot_rows(index).await.is_empty() && index.study(&uid(&[2])).await.unwrap().is_none());
+    let mut stale = same;
+    stale.absent_from = vec![pointer(7, 1).location];
+    assert_eq!(
+        index.insert(vec![stale.clone()]).await.unwrap(),
+        [Inserted::Sealed(sealed(first))],
+        "an older manifest"
+    );
+    // as if its hash were that of another one
+    stale.absent_from.push(first.location);
     assert_eq!(index.insert(vec![stale]).await.unwrap(), [Inserted::New]);
 }
 

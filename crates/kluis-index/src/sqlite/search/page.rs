@@ -1,6 +1,6 @@
 //! Rows of an answer from their keys: kept attributes of each level, and those that are computed (PS3.4 C.3.4).
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use kluis_dicom::Uid;
 use rusqlite::Connection;
@@ -14,6 +14,11 @@ use crate::{
         database::{collect, first},
     },
 };
+
+/// Modality and number of instances of each series of a study; the rows of the series are not looked at.
+pub(super) const COUNT_STUDY: &str = "SELECT modality, sealed_count + CASE is_hot WHEN 1 THEN \
+     (SELECT count(*) FROM instance AS i WHERE i.series_key = r.series_key) ELSE 0 END \
+     FROM series AS r INDEXED BY series_study WHERE study_key = ?1";
 
 /// Reads rows; keeps the last study and series, since neighbours share them.
 pub(super) struct Rows<'c> {
@@ -75,22 +80,13 @@ impl<'c> Rows<'c> {
             |row| Ok(Study { uid: uid(row, 0)?, key_id: bytes(row, 1)?, attributes: json(row, 2)? }),
         )?;
         let mut study = study.ok_or(IndexError::Row("study"))?;
-        let modalities = collect(
-            connection,
-            "list modalities",
-            "SELECT DISTINCT modality FROM series WHERE study_key = ?1 AND modality <> '' ORDER BY modality",
-            [study_key],
-            |row| get::<String>(row, 0),
-        )?;
-        let counts = first(
-            connection,
-            "count study",
-            "SELECT count(*), coalesce(sum(sealed_count), 0) + (SELECT count(*) FROM instance WHERE series_key IN \
-             (SELECT series_key FROM series WHERE study_key = ?1)) FROM series WHERE study_key = ?1",
-            [study_key],
-            |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
-        )?;
-        let (series, instances) = counts.unwrap_or_default();
+        let counted = collect(connection, "count study", COUNT_STUDY, [study_key], |row| {
+            Ok((get::<String>(row, 0)?, unsigned(row, 1)?))
+        })?;
+        let series = counted.len();
+        let instances = counted.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+        let modalities: BTreeSet<String> =
+            counted.into_iter().map(|(modality, _)| modality).filter(|modality| !modality.is_empty()).collect();
         let attributes = &mut study.attributes;
         attributes.insert("0020000D".to_owned(), json!({"vr": "UI", "Value": [study.uid.as_str()]}));
         attributes.insert("00080056".to_owned(), json!({"vr": "CS", "Value": ["ONLINE"]}));

@@ -97,6 +97,28 @@ pub(super) fn semi_join(select: &str, hash: &str, text: &str, uids: &[String]) -
     Condition::new(format!("s.study_key IN ({select} {condition})"), values, Some(Driver::Keys))
 }
 
+/// Studies of hot instances, for [`semi_join`].
+pub(super) const STUDIES_OF_HOT_INSTANCES: &str =
+    "SELECT r.study_key FROM instance AS i JOIN series AS r USING (series_key) WHERE";
+
+/// The studies of the instances with these SOP Instance UIDs, hot or, by their hashes, sealed.
+pub(super) fn studies_of_instances(uids: &[String]) -> Condition {
+    let (hot, mut values) = uids_in("i.sop_hash", "i.sop_uid", uids);
+    let (sealed, hashes) = hashes_in("x.sop_hash", uids);
+    values.extend(hashes);
+    let sql = format!(
+        "s.study_key IN ({STUDIES_OF_HOT_INSTANCES} {hot} UNION SELECT r.study_key FROM sealed_instance AS x \
+         CROSS JOIN series AS r USING (series_key) WHERE {sealed})"
+    );
+    Condition::new(sql, values, Some(Driver::Keys))
+}
+
+/// `hash IN (…)`.
+pub(super) fn hashes_in(hash: &str, uids: &[String]) -> (String, Vec<Sql>) {
+    let places = vec!["?"; uids.len()].join(", ");
+    (format!("{hash} IN ({places})"), uids.iter().map(|uid| Sql::from(uid_hash(uid))).collect())
+}
+
 /// `hash IN (…) AND text IN (…)`.
 pub(super) fn uids_in(hash: &str, text: &str, uids: &[String]) -> (String, Vec<Sql>) {
     let places = vec!["?"; uids.len()].join(", ");

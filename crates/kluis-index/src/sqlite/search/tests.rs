@@ -227,6 +227,62 @@ fn statements_use_the_index_that_serves_best() {
     }
 }
 
+/// What is asked for every row of an answer and before every store never reads a table, and nothing is sorted.
+#[test]
+fn what_is_asked_often_is_read_from_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let connection =
+        crate::sqlite::connection::open_writer(&directory.path().join("index.db"), &[7; 32], crate::sqlite::PROFILE)
+            .unwrap();
+    for (sql, expected) in [
+        (
+            super::page::COUNT_STUDY,
+            &[
+                "SEARCH r USING COVERING INDEX series_study (study_key=?)",
+                "CORRELATED SCALAR SUBQUERY 1",
+                "SEARCH i USING COVERING INDEX instance_series (series_key=?)",
+            ][..],
+        ),
+        (
+            crate::sqlite::lookup::FIND_SEALED,
+            &[
+                "SEARCH x USING PRIMARY KEY (sop_hash=?)",
+                "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
+                "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+        ),
+        (crate::sqlite::seal::LIST_QUIET, &["SEARCH r USING INDEX series_quiet (last_arrival<?)"]),
+    ] {
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let parameters = vec![1_i64; explained.parameter_count()];
+        let steps: Vec<String> =
+            explained.query_map(params_from_iter(parameters), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(steps[..expected.len()], *expected, "{sql}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{steps:?}");
+    }
+}
+
+/// A question for SOP Instance UIDs leads to their series, hot or sealed, not to every series with a manifest.
+#[test]
+fn instances_are_found_by_their_uid_without_a_walk() {
+    let directory = tempfile::tempdir().unwrap();
+    let connection =
+        crate::sqlite::connection::open_writer(&directory.path().join("index.db"), &[7; 32], crate::sqlite::PROFILE)
+            .unwrap();
+    let mut plan = super::plan::Plan::default();
+    plan.add(super::study::studies_of_instances(&["1.2.3".to_owned(), "1.2.4".to_owned()]));
+    let (sql, values) = plan.statement(None);
+    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let steps: Vec<String> =
+        explained.query_map(params_from_iter(values), |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+    for expected in
+        ["SEARCH s USING INTEGER PRIMARY KEY", "SEARCH i USING INDEX instance_sop", "SEARCH x USING PRIMARY KEY"]
+    {
+        assert!(steps.iter().any(|step| step.starts_with(expected)), "{expected}: {steps:?}");
+    }
+    assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{steps:?}");
+}
+
 /// How long questions take, printed; `KLUIS_INDEX_STUDIES` sets how many studies there are.
 #[tokio::test]
 async fn latency() {

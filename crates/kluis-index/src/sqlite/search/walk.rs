@@ -29,7 +29,7 @@ pub(crate) fn search(connection: &Connection, query: &Query, rows: &RowFilter) -
     }
     let (mut plan, filters) = study::plan(connection, query, rows)?;
     if let (Level::Instance, Some(uids)) = (query.level, &filters.sop_uids) {
-        plan.add(study::semi_join(STUDIES_OF_INSTANCES, "i.sop_hash", "i.sop_uid", uids));
+        plan.add(study::semi_join(study::STUDIES_OF_HOT_INSTANCES, "i.sop_hash", "i.sop_uid", uids));
     }
     let limit = query.limit.min(MAX_LIMIT);
     let mut hits = Hits { offset: query.offset, wanted: limit.saturating_add(1), found: Vec::new() };
@@ -68,10 +68,7 @@ pub(crate) fn search_series(
     let mut rule = InstanceRule::Any;
     if let Some(uids) = &filters.sop_uids {
         rule = InstanceRule::FoundOrSealed;
-        if are_all_hot(connection, uids)? {
-            rule = InstanceRule::Found;
-            plan.add(study::semi_join(STUDIES_OF_INSTANCES, "i.sop_hash", "i.sop_uid", uids));
-        }
+        plan.add(study::studies_of_instances(uids));
     }
     plan.resume = after.map(|cursor| (cursor.study_date.clone(), cursor.study_key));
     let wanted = usize::try_from(limit.min(MAX_LIMIT)).unwrap_or(usize::MAX);
@@ -91,8 +88,6 @@ pub(crate) fn search_series(
         found.iter().map(|series| page.series_match(series.study_key, series.series_key)).collect::<Result<_, _>>()?;
     Ok(SeriesPage { series, next })
 }
-
-const STUDIES_OF_INSTANCES: &str = "SELECT r.study_key FROM instance AS i JOIN series AS r USING (series_key) WHERE";
 
 /// One match, by keys.
 #[derive(Debug, Clone, Copy)]
@@ -155,7 +150,7 @@ enum InstanceRule {
     Any,
     /// A hot row with one of them.
     Found,
-    /// That, or a manifest, which may hold one of them.
+    /// That, or one of them, by its hash, in the manifest.
     FoundOrSealed,
 }
 
@@ -193,7 +188,12 @@ impl<'w> Walk<'w> {
                 InstanceRule::Any => {}
                 InstanceRule::Found => series_sql.push_str(&format!(" AND {found}")),
                 InstanceRule::FoundOrSealed => {
-                    series_sql.push_str(&format!(" AND (r.manifest_pack IS NOT NULL OR {found})"));
+                    let (sealed, hashes) = study::hashes_in("x.sop_hash", uids);
+                    series_sql.push_str(&format!(
+                        " AND (EXISTS (SELECT 1 FROM sealed_instance AS x WHERE {sealed} AND x.series_key = r.series_key) \
+                         OR {found})"
+                    ));
+                    series_values.extend(hashes);
                 }
             }
             if rule != InstanceRule::Any {
@@ -298,13 +298,3 @@ impl<'w> Walk<'w> {
 const STUDY_ATTRIBUTES: &str = "SELECT attributes FROM study WHERE study_key = ?1";
 const SERIES_ATTRIBUTES: &str = "SELECT attributes FROM series WHERE series_key = ?1";
 const INSTANCE_ATTRIBUTES: &str = "SELECT attributes FROM instance WHERE instance_key = ?1";
-
-fn are_all_hot(connection: &Connection, uids: &[String]) -> Result<bool, IndexError> {
-    let (condition, values) = study::uids_in("sop_hash", "sop_uid", uids);
-    let sql = format!("SELECT count(DISTINCT sop_uid) FROM instance WHERE {condition}");
-    let hot = first(connection, "find instances", &sql, params_from_iter(values), |row| get::<i64>(row, 0))?;
-    let mut distinct = uids.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    Ok(hot.and_then(|hot| usize::try_from(hot).ok()) == Some(distinct.len()))
-}

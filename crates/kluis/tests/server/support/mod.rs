@@ -2,6 +2,7 @@
 
 pub mod dicomweb;
 pub mod dimse;
+pub mod sender;
 pub mod tools;
 
 use std::{
@@ -32,9 +33,14 @@ pub fn init(data: &Path, options: &[&str]) -> Result<Value> {
     json(&output)
 }
 
+/// The build under test, or another one that `KLUIS_PROGRAM` names.
+pub fn program() -> PathBuf {
+    std::env::var_os("KLUIS_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_kluis").into(), PathBuf::from)
+}
+
 /// Runs the command and waits for it.
 pub fn kluis(data: &Path, arguments: &[&str]) -> Result<Output> {
-    Command::new(env!("CARGO_BIN_EXE_kluis"))
+    Command::new(program())
         .args(arguments)
         .env("KLUIS_DATA", data)
         .stdin(Stdio::null())
@@ -78,6 +84,15 @@ impl Server {
         Self::serve(folder, &[])
     }
 
+    /// The same with its folder in this place.
+    pub fn start_in(place: &Path, config: &str) -> Result<Self> {
+        let folder = TempDir::new_in(place)?;
+        let data = folder.path().join("data");
+        init(&data, &[])?;
+        std::fs::write(data.join("kluis.toml"), config)?;
+        Self::serve(folder, &[])
+    }
+
     fn serve(folder: TempDir, options: &[&str]) -> Result<Self> {
         let mut server = Self {
             folder,
@@ -95,7 +110,7 @@ impl Server {
         let addresses = self.data().join("run").join("addresses.json");
         let _ = std::fs::remove_file(&addresses);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kluis"))
+        let mut child = Command::new(program())
             .args(["serve", "--https", "127.0.0.1:0", "--dicom-tls", "127.0.0.1:0"])
             .args(&self.options)
             .env("KLUIS_DATA", self.data())
@@ -120,6 +135,23 @@ impl Server {
         self.https = format!("https://{}", document["https"].as_str().context("no https address")?);
         self.dicom_tls = document["dicom_tls"].as_str().context("no dicom_tls address")?.to_owned();
         self.child = Some(child);
+        Ok(())
+    }
+
+    /// Starts the node and kills it so long afterwards, wherever it is then.
+    pub async fn start_and_kill(&self, after: Duration) -> Result<()> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
+        let mut child = Command::new(program())
+            .args(["serve", "--https", "127.0.0.1:0", "--dicom-tls", "127.0.0.1:0"])
+            .args(&self.options)
+            .env("KLUIS_DATA", self.data())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        tokio::time::sleep(after).await;
+        child.kill()?;
+        child.wait()?;
         Ok(())
     }
 

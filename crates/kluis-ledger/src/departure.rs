@@ -51,9 +51,9 @@ pub fn departure(dir: &Path, heads: &[(u64, Hash)]) -> Result<Option<Range<u64>>
             return Ok(Some(range));
         }
     }
-    // entries that are not there any more
-    let size = tree.size;
-    Ok(heads.next().map(|(missing, _)| size..*missing))
+    // entries are gone; which, is only known of those under a head that holds
+    let missing = heads.next().map(|(missing, _)| *missing);
+    Ok(missing.map(|missing| good..missing))
 }
 
 /// Roots of the complete subtrees from the left, the largest first.

@@ -71,7 +71,11 @@ async fn every_manipulation_is_found_and_located() {
 fn places(stage: &Stage, looked: Result<stage::Seen, stage::Refusal>, wanted: &[Wanted]) -> Vec<(String, Place)> {
     let seen = match looked {
         Ok(seen) => seen,
-        Err(refusal) => return vec![(refusal.what, refusal.place)],
+        Err(refusal) => {
+            let place = Place { entry: refusal.departed, ..refusal.place.clone() };
+            let departed = refusal.departed.map(|_| ("departed".to_owned(), place));
+            return std::iter::once((refusal.what, refusal.place)).chain(departed).collect();
+        }
     };
     let mut all: Vec<(String, Place)> =
         seen.report.findings.into_iter().map(|Finding { what, place, .. }| (what, place)).collect();

@@ -50,6 +50,8 @@ pub struct Seen {
 pub struct Refusal {
     pub what: String,
     pub place: Place,
+    /// The entry from which on a log is not what is remembered of it.
+    pub departed: Option<u64>,
 }
 
 fn settings() -> kluis_vault::Settings {
@@ -234,14 +236,15 @@ impl Stage {
                     }
                     _ => None,
                 };
-                let place = Place { log: Some(name), entry: departed.or(entry), ..Place::default() };
-                Refusal { what: error.to_string(), place }
+                let place = Place { log: Some(name), entry, ..Place::default() };
+                Refusal { what: error.to_string(), place, departed }
             })
         };
         let database = |name: &'static str| {
             move |error: kluis_index::IndexError| Refusal {
                 what: error.to_string(),
                 place: Place { row: Some(name.to_owned()), ..Place::default() },
+                departed: None,
             }
         };
         let (objects, audit) = (log("objects")?, log("audit")?);
@@ -277,7 +280,7 @@ impl Stage {
             }
             let files = [("index", "index.db"), ("key", "keys.db")];
             let row = files.iter().find(|(word, _)| what.contains(word)).map(|(_, file)| (*file).to_owned());
-            Refusal { what, place: Place { row, ..Place::default() } }
+            Refusal { what, place: Place { row, ..Place::default() }, departed: None }
         })?;
         Ok((archive, replayed, cuts))
     }

@@ -156,9 +156,7 @@ impl Association {
         self.stream.flush().await?;
         let (kind, body) = self.receive().await?;
         ensure!(kind == 4, "no P-DATA-TF but PDU {kind}: {body:?}");
-        let command = body.get(6..).context("no command")?;
-        let at = command.windows(8).position(|head| head == [0, 0, 0, 9, 2, 0, 0, 0]).context("no status")?;
-        Ok(u16::from_le_bytes([command[at + 8], command[at + 9]]))
+        status(body.get(6..).context("no command")?).context("no status")
     }
 
     async fn receive(&mut self) -> Result<(u8, Vec<u8>)> {
@@ -233,4 +231,17 @@ fn command(field: u16, class: &str, message: u16, instance: Option<&str>) -> Vec
         body.extend(element(0x1000, instance.as_bytes()));
     }
     [element(0, &u32::try_from(body.len()).unwrap().to_le_bytes()), body].concat()
+}
+
+/// (0000,0900) of a command set in Implicit VR Little Endian.
+fn status(mut command: &[u8]) -> Option<u16> {
+    loop {
+        let (head, rest) = command.split_first_chunk::<8>()?;
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let (value, rest) = rest.split_at_checked(length)?;
+        if head[..4] == [0, 0, 0, 9] {
+            return Some(u16::from_le_bytes(value.try_into().ok()?));
+        }
+        command = rest;
+    }
 }

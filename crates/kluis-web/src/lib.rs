@@ -22,10 +22,12 @@ mod metrics;
 mod openapi;
 mod routes;
 mod session;
+mod stay;
 mod studies;
 mod viewer;
 
 pub use app::{App, Settings};
+pub use control::export::{ExportFrame, ExportReader, NoExport};
 pub use listener::{ListenError, serve_control, serve_tls};
 pub use routes::{Access, ROUTES, Route, router};
 pub use viewer::{Viewer, ViewerError};

@@ -3,7 +3,7 @@
 //! A handler is reached through its row and in no other way: [`router`] is the only place that makes a router. The
 //! refusal tests walk the table, so a row without proof of refusal fails the build.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
     extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     routing::any,
 };
-use http::{HeaderValue, Method, Response, Version, header, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use kluis_policy::{Door, Level, LogName, Operation, Principal, Target};
 
 use crate::{
@@ -19,7 +19,9 @@ use crate::{
     call::{self, BodySlot, Call, Proved, accept_header},
     console, control,
     errors::WebError,
-    headers, health, identity, ledger, metrics, openapi, session, studies, viewer,
+    headers, health, identity, ledger, metrics, openapi, session,
+    stay::Turn,
+    studies, viewer,
 };
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, WebError>> + Send>>;
@@ -154,6 +156,8 @@ pub static ROUTES: &[Route] = &[
         || Some(Operation::VerifyArchive), control::status),
     route!(CONTROL Proved POST "/control/import", "/control/import", "Take in one DICOM file",
         || Some(Operation::Store { study: None }), control::import::import),
+    route!(CONTROL Proved GET "/control/export/{study}", "/control/export/1.2", "Export a study",
+        || Some(Operation::Export { study: "1.2".parse().ok()? }), control::export::export),
     route!(CONTROL Proved POST "/control/verify", "/control/verify", "Hold vault, index and ledger against each other",
         || Some(Operation::VerifyArchive), control::verify),
     route!(CONTROL Proved GET "/control/devices", "/control/devices", "List devices",
@@ -268,7 +272,11 @@ async fn prove(app: &App, door: Door, operation: fn() -> Option<Operation>, part
         let act = operation().map_or("none", |operation| operation.name());
         app.archive().note_unproved(origin, act).await?;
     }
-    proved
+    let proved = proved?;
+    if let Some(turn) = parts.extensions.get::<Arc<Turn>>() {
+        turn.prove(&proved.principal.label()).map_err(|_| WebError::Unavailable(None))?;
+    }
+    Ok(proved)
 }
 
 /// Methods are told only to those who may know that the path exists.
@@ -294,6 +302,10 @@ fn unmatched(app: &App, request: Request) -> Response<Body> {
 /// What every answer gets, whoever made it.
 fn dress(mut response: Response<Body>, method: &Method) -> Response<Body> {
     headers::secure(response.headers_mut());
+    if response.status() == StatusCode::INSUFFICIENT_STORAGE {
+        // somebody has to make room first
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("300"));
+    }
     if method == Method::HEAD {
         let length = http_body::Body::size_hint(response.body()).exact();
         if let (Some(length), false) = (length, response.headers().contains_key(header::CONTENT_LENGTH)) {

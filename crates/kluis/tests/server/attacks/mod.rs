@@ -3,4 +3,5 @@
 mod canary;
 mod generated;
 mod hostile;
+mod peers;
 mod refusals;

@@ -118,6 +118,12 @@ pub fn profiles(machine: &Machine, profiles: &[Profile]) -> String {
         let named = profile.functions.iter().map(|(name, share)| format!("`{name}` {:.1} %", share * 100.0));
         out.push_str(&named.collect::<Vec<_>>().join(", "));
         out.push_str(".\n");
+        if !profile.waits.is_empty() {
+            out.push_str("\n| wall time of a store | p50 ms | p90 ms | p99 ms |\n|---|---:|---:|---:|\n");
+        }
+        for (stage, times) in &profile.waits {
+            let _ = writeln!(out, "| {stage} | {:.2} | {:.2} | {:.2} |", times.p50_ms, times.p90_ms, times.p99_ms);
+        }
     }
     out
 }

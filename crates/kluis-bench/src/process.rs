@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,10 @@ use anyhow::{Context, Result, bail};
 
 /// How long a program may take to begin or to end.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Ports of servers that cannot choose one themselves.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
 
 /// A running program; ended when dropped.
 #[derive(Debug)]
@@ -129,9 +134,19 @@ fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::Join
     })
 }
 
-/// A TCP port that is free now.
+/// A TCP port that is free now, and that no connection is given as its own: below the range of which the kernel gives those,
+/// for a program that starts a second later would find it taken. Never the same twice.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id().checked_rem(8_000).unwrap_or_default())?;
+    for _ in 0..PORTS {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST_PORT + start.wrapping_add(step).checked_rem(PORTS).unwrap_or_default();
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no TCP port is free")
 }
 
 /// The port on the loopback interface.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     process::{self, Program, pause},
-    reading::real,
+    reading::{Percentiles, percentiles, real},
 };
 
 /// Samples a second; no multiple of what timers use.
@@ -30,6 +30,8 @@ pub struct Profile {
     pub stages: Vec<(String, f64)>,
     /// Share of the most expensive functions.
     pub functions: Vec<(String, f64)>,
+    /// Wall time of the stages of a store, in the order in which they come, and of the whole as the client sees it.
+    pub waits: Vec<(String, Percentiles)>,
 }
 
 /// A recording under way.
@@ -85,7 +87,24 @@ fn sorted(title: &str, rate: f64, cpu_ms: f64, script: &str) -> Profile {
         cpu_ms,
         stages: shares(stages, usize::MAX),
         functions: shares(functions.into_iter().collect(), 12),
+        waits: Vec::new(),
     }
+}
+
+/// Wall time by stage, from the log of a node that tells it: `stage="vault" took_us=2100`.
+pub fn waits(log: &str) -> Vec<(String, Percentiles)> {
+    let mut stages: Vec<(&str, Vec<Duration>)> = Vec::new();
+    for line in log.lines() {
+        let told = line.split_once("stage=\"").and_then(|(_, rest)| rest.split_once("\" took_us="));
+        let Some((stage, rest)) = told else { continue };
+        let Some(micros) = rest.split_whitespace().next().and_then(|number| number.parse().ok()) else { continue };
+        let took = Duration::from_micros(micros);
+        match stages.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, times)) => times.push(took),
+            None => stages.push((stage, vec![took])),
+        }
+    }
+    stages.into_iter().map(|(name, times)| (name.to_owned(), percentiles(&times))).collect()
 }
 
 fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
@@ -228,6 +247,19 @@ tokio-rt-worker\x20
 \t    7f00 __memmove_avx_unaligned_erms (/lib/libc.so.6)
 \t    55d1 kluis_dicom::part10::gate (/x/kluis)
 ";
+
+    #[test]
+    fn stages_are_read_from_the_log() {
+        let log = "\
+2026-11-22T18:00:00Z DEBUG stage stage=\"arrival\" took_us=1000
+2026-11-22T18:00:00Z  INFO something else
+2026-11-22T18:00:00Z DEBUG stage stage=\"vault\" took_us=5000
+2026-11-22T18:00:00Z DEBUG stage stage=\"arrival\" took_us=3000
+2026-11-22T18:00:00Z DEBUG stage stage=\"vault\" took_us=";
+        let found: Vec<(String, f64, f64)> =
+            waits(log).into_iter().map(|(name, times)| (name, times.p50_ms, times.max_ms)).collect();
+        assert_eq!(found, [("arrival".to_owned(), 1.0, 3.0), ("vault".to_owned(), 5.0, 5.0)]);
+    }
 
     #[test]
     fn samples_are_told_apart_by_what_called_them() {

@@ -168,7 +168,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { at(middle) } else { f64::midpoint(at(middle.saturating_sub(1)), at(middle)) }
 }
 
-fn percentiles(latencies: &[Duration]) -> Percentiles {
+/// Percentiles by the nearest rank.
+pub fn percentiles(latencies: &[Duration]) -> Percentiles {
     let mut sorted: Vec<f64> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
     sorted.sort_by(f64::total_cmp);
     let at = |percent: usize| {

@@ -27,6 +27,12 @@ pub const ORTHANC_PLAIN: &str = "Orthanc (plain)";
 pub const NGINX: &str = "nginx";
 /// Seals soon, so that the cases about sealed series need not wait for minutes.
 const SEALING: &str = "[seal]\nquiet_s = 1\n";
+/// What a node tells by itself.
+const QUIETLY: &str = "info";
+/// Tells how long the stages of each store took.
+const BY_STAGE: &str = "info,kluis_archive::stages=debug";
+/// Folders of runs begin so, and end with the process.
+const RUN: &str = "run-";
 /// A machine on which others use more than this is not quiet.
 const QUIET_CORES: f64 = 0.3;
 
@@ -38,6 +44,7 @@ pub struct Site {
     /// Length of runs that are measured by time.
     pub seconds: u64,
     folder: PathBuf,
+    results: PathBuf,
     kluis: PathBuf,
     bare: Option<PathBuf>,
     is_quick: bool,
@@ -67,7 +74,10 @@ impl Site {
     /// Prepares the folder.
     pub fn new(plan: Plan) -> Result<Self> {
         std::fs::create_dir_all(&plan.folder).context("the folder cannot be made")?;
-        let folder = plan.folder.canonicalize()?;
+        let results = plan.folder.canonicalize()?;
+        clean(&results);
+        let folder = results.join(format!("{RUN}{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
         if !plan.kluis.is_file() {
             bail!("{} is missing", plan.kluis.display());
         }
@@ -75,6 +85,7 @@ impl Site {
             rounds: plan.rounds,
             seconds: if plan.is_quick { 1 } else { 3 },
             folder,
+            results,
             kluis: plan.kluis,
             bare: plan.bare.filter(|path| path.is_file()),
             is_quick: plan.is_quick,
@@ -101,9 +112,9 @@ impl Site {
         }
     }
 
-    /// Where the folders are.
+    /// Where results are kept, beside the folders of runs.
     pub fn place(&self) -> &Path {
-        &self.folder
+        &self.results
     }
 
     /// The program that is measured.
@@ -144,13 +155,19 @@ impl Site {
     /// Kluis with everything on.
     pub fn kluis(&self) -> System<'_> {
         let binary = &self.kluis;
-        System { name: KLUIS, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, "")?)) }
+        System { name: KLUIS, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, "", QUIETLY)?)) }
+    }
+
+    /// The same, telling in its log how long the stages of each store took.
+    pub fn kluis_by_stage(&self) -> System<'_> {
+        let binary = &self.kluis;
+        System { name: KLUIS, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, "", BY_STAGE)?)) }
     }
 
     /// The same, sealing series after a second.
     pub fn kluis_sealing(&self) -> System<'_> {
         let binary = &self.kluis;
-        System { name: KLUIS, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, SEALING)?)) }
+        System { name: KLUIS, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, SEALING, QUIETLY)?)) }
     }
 
     /// nginx; its files are put there by the case.
@@ -161,7 +178,10 @@ impl Site {
     /// Kluis without encryption and ledger, where it was built.
     pub fn kluis_bare(&self) -> Option<System<'_>> {
         let binary = self.bare.as_ref()?;
-        Some(System { name: KLUIS_BARE, start: Box::new(move |folder| boxed(Kluis::start(binary, folder, "")?)) })
+        Some(System {
+            name: KLUIS_BARE,
+            start: Box::new(move |folder| boxed(Kluis::start(binary, folder, "", QUIETLY)?)),
+        })
     }
 
     /// Orthanc in its defaults, with or without TCP_NODELAY=1.
@@ -174,6 +194,24 @@ impl Site {
     pub fn storescp(&self, is_prompt: bool) -> System<'_> {
         let name = if is_prompt { "storescp (TCP_NODELAY=1)" } else { "storescp (plain)" };
         System { name, start: Box::new(move |folder| boxed(StoreScp::start(folder, is_prompt)?)) }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // not where something is kept for a look
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// Removes what runs left behind that were broken off, or kept for a look.
+fn clean(results: &Path) {
+    for entry in std::fs::read_dir(results).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_over = name.strip_prefix(RUN).is_some_and(|id| !Path::new("/proc").join(id).exists());
+        if is_over {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -14,8 +14,10 @@ use crate::{
 
 /// 512 KiB.
 const BLOCK_BYTES: u64 = 512 << 10;
-/// Longer than any run writes.
-const FILE: &str = "--size=4g";
+/// What all jobs may write together, in MiB, and what one may: more than they do in a run, so that none begins anew in its
+/// file, where a sync would have less to do.
+const ALL_MIB: usize = 4 << 10;
+const ONE_MIB: usize = 2 << 10;
 
 /// `fio` with 1, 4 and 8 jobs, each appending to a file of its own; nothing where another case has measured it already.
 pub fn run(site: &Site, book: &mut Book) -> Result<()> {
@@ -39,10 +41,16 @@ pub fn once(site: &Site, book: &mut Book, round: usize, jobs: usize) {
 fn fio(site: &Site, round: usize, jobs: usize) -> Result<Reading> {
     let folder = site.folder("fio")?;
     let seconds = site.seconds;
+    let size = ALL_MIB.checked_div(jobs).unwrap_or_default().min(ONE_MIB);
     let mut command = Command::new("fio");
     command
-        .args(["--name=append", "--ioengine=psync", "--rw=write", "--bs=512k", "--fdatasync=1", "--time_based"])
-        .args([FILE, &format!("--runtime={seconds}"), &format!("--numjobs={jobs}"), "--group_reporting"])
+        .args(["--name=append", "--ioengine=psync", "--rw=write", "--bs=512k", "--fdatasync=1"])
+        .args([
+            &format!("--size={size}m"),
+            &format!("--runtime={seconds}"),
+            &format!("--numjobs={jobs}"),
+            "--group_reporting",
+        ])
         .args(["--randrepeat=0", "--refill_buffers", "--output-format=json"])
         .arg(format!("--directory={}", folder.path().display()));
     let mut document = Value::Null;

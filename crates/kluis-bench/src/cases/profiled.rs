@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::{fresh, ingest, reads, stow, watched};
 use crate::{
     peers::Server,
-    profile::{Profile, Recording},
-    reading::{Work, real},
+    profile::{self, Profile, Recording},
+    reading::{Work, percentiles, real},
     site::Site,
     slices::{self, Slice},
     usage::Usage,
@@ -54,6 +54,9 @@ pub fn run(site: &Site, only: &[String]) -> Vec<Profile> {
                 for (stage, share) in &profile.stages {
                     eprintln!("{:>6.1} %  {stage}", share * 100.0);
                 }
+                for (stage, times) in &profile.waits {
+                    eprintln!("{:>6.2} ms p50 {:>6.2} ms p99  {stage}", times.p50_ms, times.p99_ms);
+                }
                 profiles.push(profile);
             }
             Err(error) => eprintln!("{title}: {error:#}"),
@@ -70,7 +73,7 @@ fn stores(
 ) -> Result<Profile> {
     let mut slices = slices::make(site.fewer(SLICES), 5);
     let folder = site.folder("perf")?;
-    fresh(site, &site.kluis(), |server| {
+    let mut profile = fresh(site, &site.kluis(), |server| {
         let recording = Recording::begin(server.process(), folder.path())?;
         let (work, usage) = watched(Some(server.process()), || {
             let mut all = Work::default();
@@ -83,7 +86,18 @@ fn stores(
             Ok(all)
         })?;
         finish(recording, title, &work, usage)
-    })
+    })?;
+    slices::name(&mut slices, parallel, site.next_run());
+    // neither is perf there now, nor does this pass count for the rate: telling costs as well
+    profile.waits = fresh(site, &site.kluis_by_stage(), |server| {
+        site.settle();
+        let work = send(site, server, &slices, parallel)?;
+        let log = server.log().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+        let mut waits = profile::waits(&log);
+        waits.push(("all, as the client sees it".to_owned(), percentiles(&work.latencies)));
+        Ok(waits)
+    })?;
+    Ok(profile)
 }
 
 /// Ends a recording of some work.

@@ -27,11 +27,12 @@ pub struct Kluis {
     device: Tls,
     person: Tls,
     headers: String,
+    log: PathBuf,
 }
 
 impl Kluis {
-    /// Makes a vault in the folder and serves it. `config` is put into its `kluis.toml`.
-    pub fn start(binary: &Path, folder: &Path, config: &str) -> Result<Self> {
+    /// Makes a vault in the folder and serves it. `config` is put into its `kluis.toml`; `log` says what it tells.
+    pub fn start(binary: &Path, folder: &Path, config: &str, log: &str) -> Result<Self> {
         let data = folder.join("data");
         command(binary, &data, &["init"])?;
         if !config.is_empty() {
@@ -41,8 +42,9 @@ impl Kluis {
         serve
             .args(["serve", "--https", "127.0.0.1:0", "--dicom-tls", "127.0.0.1:0"])
             .env("KLUIS_DATA", &data)
-            .env_remove("RUST_LOG");
-        let mut program = Program::start(&mut serve, &folder.join("kluis.log"))?;
+            .env("KLUIS_LOG", log);
+        let log = folder.join("kluis.log");
+        let mut program = Program::start(&mut serve, &log)?;
         let addresses = program.wait_until(|| {
             let text = fs::read_to_string(data.join("run/addresses.json")).ok()?;
             serde_json::from_str::<Value>(&text).ok()
@@ -65,6 +67,7 @@ impl Kluis {
             person: Tls::new(&authority, None)?.for_http(),
             headers: format!("Authorization: Bearer {token}\r\n"),
             identity,
+            log,
         })
     }
 }
@@ -72,6 +75,10 @@ impl Kluis {
 impl Server for Kluis {
     fn process(&self) -> u32 {
         self.program.id()
+    }
+
+    fn log(&self) -> Option<&Path> {
+        Some(&self.log)
     }
 
     fn dicom(&self) -> Option<Dicom<'_>> {
@@ -90,7 +97,7 @@ pub fn files(identity: &Path) -> (PathBuf, PathBuf) {
 
 fn command(binary: &Path, data: &Path, arguments: &[&str]) -> Result<Value> {
     let mut command = Command::new(binary);
-    command.args(arguments).arg("--json").env("KLUIS_DATA", data).env_remove("RUST_LOG");
+    command.args(arguments).arg("--json").env("KLUIS_DATA", data).env_remove("KLUIS_LOG");
     let (out, _) = process::run(&mut command, Duration::from_secs(60))?;
     serde_json::from_str(&out).with_context(|| format!("`kluis {}` printed no JSON", arguments.join(" ")))
 }

@@ -18,6 +18,11 @@ pub trait Server {
     /// The process whose CPU time and memory count, with its children.
     fn process(&self) -> u32;
 
+    /// Where it tells what it does.
+    fn log(&self) -> Option<&Path> {
+        None
+    }
+
     /// Where it takes C-STORE.
     fn dicom(&self) -> Option<Dicom<'_>> {
         None

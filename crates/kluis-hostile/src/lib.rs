@@ -8,6 +8,7 @@ mod association;
 mod byte_gate;
 mod dicom_json;
 mod dimse_command;
+mod export_proof;
 mod file_meta;
 mod frames;
 mod input;
@@ -52,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "byte_gate", check: byte_gate::byte_gate, memory: gated, longest: 16 << 10 },
     Target { name: "dicom_json", check: dicom_json::dicom_json, memory: gated, longest: 8 << 10 },
     Target { name: "dimse_command", check: dimse_command::dimse_command, memory: linear, longest: 4 << 10 },
+    Target { name: "export_proof", check: export_proof::export_proof, memory: linear, longest: 16 << 10 },
     Target { name: "file_meta", check: file_meta::file_meta, memory: gated, longest: 4 << 10 },
     Target { name: "frames", check: frames::frames, memory: gated, longest: 8 << 10 },
     Target { name: "ledger_note", check: ledger_note::ledger_note, memory: linear, longest: 4 << 10 },

@@ -36,6 +36,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "accept_header" => ACCEPTS.iter().map(|text| text.as_bytes().to_vec()).collect(),
         "ledger_note" => NOTES.iter().map(|text| text.as_bytes().to_vec()).collect(),
         "pack_reader" => PACKS.iter().map(|steps| steps.to_vec()).collect(),
+        "export_proof" => proofs(),
         "proof_verifier" => (0..3).map(|which| [&[which, 9, 77], [which; 40].as_slice()].concat()).collect(),
         _ => Vec::new(),
     }
@@ -263,6 +264,26 @@ const PACKS: &[&[u8]] = &[
     &[1, 0, 2, 1, 1, 1, 1],
     &[0, 1, 1, 0, 0, 0, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
 ];
+
+/// A proof in its form, and one cut in each of its lines.
+fn proofs() -> Vec<Vec<u8>> {
+    let (hex, hash) = ("ab".repeat(32), "A".repeat(43) + "=");
+    let head = format!(
+        "{{\"form\":\"kluis-proof/1\",\"origin\":\"kluis.example/log\",\"key\":\"kluis.example/log+00000000+AAAA\",\
+         \"study\":\"{hex}\",\"study_uid\":\"1.2.3\",\"commitment_key\":\"{hex}\",\"checkpoint\":\"kluis.example/log\\n1\\n\"}}\n"
+    );
+    let object = format!(
+        "{{\"state\":\"exported\",\"file\":\"1/1.dcm\",\"leaf\":{{\"index\":0,\"entry\":\"AAAA\",\"path\":\"{hash}\"}},\
+         \"opening\":{{\"object\":\"{}\",\"digest\":\"{hex}\",\"length\":10,\"series\":\"1.2\",\"sop_instance\":\"1.3\",\
+         \"sop_class\":\"1.4\",\"transfer_syntax\":\"1.2.840.10008.1.2\",\"sender\":\"CT\",\"transport\":\"dicom-tls\",\
+         \"received_at_us\":1,\"previous\":null}},\"parts\":{{\"step\":65536,\"list\":[{{\"tag\":\"7FE00010\",\"length\":10,\
+         \"frames\":[0],\"hashes\":\"{hash}\"}}]}}}}\n",
+        "cd".repeat(16)
+    );
+    let closing = format!("{{\"line_hashes\":\"{hash}\",\"statement\":\"text\"}}\n");
+    let whole = [head.as_str(), &object, &closing].concat();
+    [whole.as_str(), &head, &object, &closing].iter().map(|text| [&[9], text.as_bytes()].concat()).collect()
+}
 
 #[cfg(test)]
 mod tests {

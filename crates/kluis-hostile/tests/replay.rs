@@ -62,7 +62,7 @@ macro_rules! replays {
 }
 
 replays! {
-    accept_header association byte_gate dicom_json dimse_command file_meta frames ledger_note multipart negotiation
+    accept_header association byte_gate dicom_json dimse_command export_proof file_meta frames ledger_note multipart negotiation
     pack_reader pdu proof_verifier qido stow
 }
 

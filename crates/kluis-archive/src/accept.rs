@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use kluis_index::{Inserted, ManifestPointer, NewInstance};
+use kluis_index::{Inserted, Known, NewInstance, SealedSeries};
 use kluis_keys::KeyId;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -20,6 +20,12 @@ const QUEUE: usize = 1_024;
 
 /// Objects in one transaction at most.
 const BATCH: usize = 512;
+
+/// Objects that are remembered while the index fails.
+const DOUBTFUL_MAX: usize = 4_096;
+
+/// Manifests in which one SOP Instance UID is looked for at most: as many share a hash only when someone wants it so.
+const ABSENT_MAX: usize = 1_000;
 
 /// A durable object.
 #[derive(Clone)]
@@ -106,17 +112,81 @@ async fn run(mut requests: mpsc::Receiver<Request>, inner: Arc<Inner>) {
 
 async fn accept_batch(inner: &Inner, batch: Vec<Accepted>) -> Result<Vec<Outcome>, ArchiveError> {
     // no rows while leaves of earlier ones are owed: so at most one batch of rows is ahead of the ledger
-    inner.append_leaves(Vec::new())?;
-    let (instances, leaves): (Vec<NewInstance>, Vec<Vec<u8>>) =
-        batch.into_iter().map(|accepted| (accepted.instance, accepted.leaf)).unzip();
-    let outcomes = inner.insert(instances).await?;
-    let new = leaves.into_iter().zip(&outcomes);
-    let new = new.filter(|(_, outcome)| outcome.as_ref().is_ok_and(|acceptance| acceptance.is_version()));
-    inner.append_leaves(new.map(|(leaf, _)| leaf).collect())?;
+    inner.settle_owed().await?;
+    let outcomes = match inner.insert(batch.iter().map(|accepted| accepted.instance.clone()).collect()).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            inner.doubtful.lock().await.add(batch);
+            return Err(error);
+        }
+    };
+    let (mut leaves, mut doubtful) = (Vec::new(), Vec::new());
+    for (accepted, outcome) in batch.into_iter().zip(&outcomes) {
+        match outcome {
+            Ok(acceptance) if acceptance.is_version() => leaves.push(accepted.leaf),
+            Ok(_) => {}
+            Err(error) if error.is_damage() => {}
+            Err(_) => doubtful.push(accepted),
+        }
+    }
+    inner.doubtful.lock().await.add(doubtful);
+    inner.append_leaves(leaves)?;
     Ok(outcomes)
 }
 
+/// Objects that are durable in the packs while the index failed: whether it has taken them is not known. Their senders
+/// were told that they are not kept. No watermark passes them, or nobody would ever look at them again.
+#[derive(Default)]
+pub(crate) struct Doubtful {
+    accepted: Vec<Accepted>,
+    /// There were more than are remembered: only a replay finds the others.
+    is_overfull: bool,
+}
+
+impl Doubtful {
+    fn add(&mut self, accepted: Vec<Accepted>) {
+        let room = DOUBTFUL_MAX.saturating_sub(self.accepted.len());
+        self.is_overfull |= accepted.len() > room;
+        self.accepted.extend(accepted.into_iter().take(room));
+    }
+
+    /// A replay has looked at all that is in the packs.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl Inner {
+    /// Brings to an end what could not be done before. Says whether nothing is left: `false` where only the next start
+    /// finds the rest.
+    pub(crate) async fn settle_owed(&self) -> Result<bool, ArchiveError> {
+        self.append_leaves(Vec::new())?;
+        let mut doubtful = self.doubtful.lock().await;
+        if doubtful.accepted.is_empty() {
+            return Ok(!doubtful.is_overfull);
+        }
+        let instances = doubtful.accepted.iter().map(|accepted| accepted.instance.clone()).collect();
+        let outcomes = self.insert(instances).await?;
+        let (mut leaves, mut left) = (Vec::new(), Vec::new());
+        for (accepted, outcome) in doubtful.accepted.iter().zip(outcomes) {
+            match outcome {
+                Ok(acceptance) if acceptance.is_version() => leaves.push(accepted.leaf.clone()),
+                // it was inserted the first time, and only the answer was lost
+                Ok(Acceptance::Duplicate) if self.is_row_of(&accepted.instance).await? => {
+                    leaves.push(accepted.leaf.clone());
+                }
+                Ok(_) => {}
+                Err(error) if error.is_damage() => {}
+                Err(_) => left.push(accepted.clone()),
+            }
+        }
+        doubtful.accepted = left;
+        let is_settled = doubtful.accepted.is_empty() && !doubtful.is_overfull;
+        drop(doubtful);
+        self.append_leaves(leaves)?;
+        Ok(is_settled)
+    }
+
     /// Appends leaves to the objects log, those first that could not be appended before. What fails stays owed, and no
     /// watermark is taken meanwhile: at the latest a replay appends it.
     pub(crate) fn append_leaves(&self, new: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
@@ -139,10 +209,23 @@ impl Inner {
                 Inserted::New => Ok(Acceptance::New),
                 Inserted::Duplicate => Ok(Acceptance::Duplicate),
                 Inserted::Conflict => self.conflict(&instance).await,
-                Inserted::Sealed(pointer) => self.insert_beside_manifest(instance, pointer).await,
+                Inserted::Sealed(series) => self.insert_beside_manifest(instance, series).await,
             });
         }
         Ok(acceptances)
+    }
+
+    /// Whether the visible row of this instance is of this very record.
+    async fn is_row_of(&self, instance: &NewInstance) -> Result<bool, ArchiveError> {
+        let ids = &instance.attributes.ids;
+        Ok(match self.index.known(std::slice::from_ref(ids)).await?.into_iter().next() {
+            Some(Known::Hot(hot)) => hot.object_id == instance.object_id,
+            Some(Known::Sealed(series)) => {
+                let sealed = self.sealed_instance(&series, &ids.sop_instance).await?;
+                sealed.is_some_and(|entry| entry.object_id == instance.object_id)
+            }
+            Some(Known::Unknown) | None => false,
+        })
     }
 
     /// The index keeps the same bytes as a conflict once: whether it is this record that it kept.
@@ -155,10 +238,10 @@ impl Inner {
     async fn insert_beside_manifest(
         &self,
         mut instance: NewInstance,
-        mut pointer: ManifestPointer,
+        mut series: SealedSeries,
     ) -> Result<Acceptance, ArchiveError> {
         loop {
-            let manifest = self.manifests.read(self, KeyId(instance.key_id), &pointer).await?;
+            let manifest = self.manifests.read(self, KeyId(series.key_id), &series.manifest).await?;
             if let Some(known) = manifest.entry(&instance.attributes.ids.sop_instance) {
                 if known.digest == instance.digest {
                     return Ok(Acceptance::Duplicate);
@@ -166,13 +249,16 @@ impl Inner {
                 self.index.insert_conflicts(vec![instance.clone()]).await?;
                 return self.conflict(&instance).await;
             }
-            instance.absent_from = Some(pointer.location);
+            if instance.absent_from.len() >= ABSENT_MAX {
+                return Err(ArchiveError::Stopped);
+            }
+            instance.absent_from.push(series.manifest.location);
             match self.index.insert(vec![instance.clone()]).await?.first() {
                 Some(Inserted::New) => return Ok(Acceptance::New),
                 Some(Inserted::Duplicate) => return Ok(Acceptance::Duplicate),
                 Some(Inserted::Conflict) => return self.conflict(&instance).await,
-                // sealed anew between the two: look into the newer manifest
-                Some(Inserted::Sealed(newer)) => pointer = *newer,
+                // another one with the same hash, or sealed anew between the two: look there too
+                Some(Inserted::Sealed(next)) => series = next.clone(),
                 None => return Err(ArchiveError::Stopped),
             }
         }

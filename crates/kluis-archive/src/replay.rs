@@ -3,7 +3,10 @@
 //! After a crash index and ledger may lack the last acknowledged objects; the packs never do. The same code makes the
 //! whole index anew when it was lost. It does nothing for a record whose row and leaf are there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::Ordering,
+};
 
 use kluis_dicom::{Uid, attributes::extract};
 use kluis_index::{InstanceRow, Known, ManifestPointer, SealCandidate, SeriesRow};
@@ -57,8 +60,13 @@ impl Archive {
         let _marking = inner.marking.lock().await;
         let _quiet = inner.ingest.write().await;
         inner.append_leaves(Vec::new())?;
+        // until it is whole again nothing new is taken, and no watermark: the next start would not look at the rest
+        inner.is_rebuilding.store(true, Ordering::Release);
         inner.index.clear().await?;
-        replay(inner).await
+        let replayed = replay(inner).await?;
+        inner.doubtful.lock().await.clear();
+        inner.is_rebuilding.store(false, Ordering::Release);
+        Ok(replayed)
     }
 }
 
@@ -139,11 +147,11 @@ impl Walk<'_> {
             while held.len() > HELD_BACK
                 && let Some(((_, location), header)) = held.pop_first()
             {
-                self.take(location, &header).await?;
+                self.take(location, &header, taking).await?;
             }
         }
         for ((_, location), header) in held {
-            self.take(location, &header).await?;
+            self.take(location, &header, taking).await?;
         }
         Ok(())
     }
@@ -167,9 +175,9 @@ impl Walk<'_> {
         }
     }
 
-    async fn take(&mut self, location: Location, header: &RecordHeader) -> Result<(), ArchiveError> {
+    async fn take(&mut self, location: Location, header: &RecordHeader, taking: Taking) -> Result<(), ArchiveError> {
         let taken = match header.kind {
-            RecordKind::Manifest => self.take_manifest(location, header).await,
+            RecordKind::Manifest => self.take_manifest(location, header, taking).await,
             _ => self.take_instance(location, header).await,
         };
         match taken {
@@ -214,7 +222,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    async fn take_manifest(&mut self, location: Location, header: &RecordHeader) -> Result<(), ArchiveError> {
+    async fn take_manifest(
+        &mut self,
+        location: Location,
+        header: &RecordHeader,
+        taking: Taking,
+    ) -> Result<(), ArchiveError> {
         let inner = self.inner;
         let Some(key) = inner.study_keys.get(header.key).await? else {
             self.unused_manifests += 1;
@@ -234,6 +247,11 @@ impl Walk<'_> {
         let pointer = ManifestPointer { location: place, count: head.count, data_length: head.data_length };
         let manifest = inner.manifests.read(inner, KeyId(row.key_id), &pointer).await?;
         let hot = inner.index.instances(&head.study, Some(&head.series), None, &RowFilter::All).await?;
+        let held = hot.len() as u64 + row.manifest.map_or(0, |before| before.count);
+        if taking == Taking::Logged && self.unlogged > 0 && manifest.entries.len() as u64 > held {
+            // some of its instances are only taken by the next walk, which comes by here again
+            return Ok(());
+        }
         let is_whole = is_whole(inner, &row, &manifest, &hot).await?;
         let candidate = SealCandidate {
             study: head.study,
@@ -268,9 +286,9 @@ pub(crate) async fn is_current(
     let object_id = header.object.0;
     let visible = match inner.index.known(std::slice::from_ref(&record.ids)).await?.into_iter().next() {
         Some(Known::Hot(hot)) => hot.object_id == object_id,
-        Some(Known::SeriesSealed(pointer)) => {
-            let manifest = inner.manifests.read(inner, header.key, &pointer).await?;
-            manifest.entry(&record.ids.sop_instance).is_some_and(|entry| entry.object_id == object_id)
+        Some(Known::Sealed(series)) => {
+            let sealed = inner.sealed_instance(&series, &record.ids.sop_instance).await?;
+            sealed.is_some_and(|entry| entry.object_id == object_id)
         }
         Some(Known::Unknown) | None => false,
     };

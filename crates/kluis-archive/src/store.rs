@@ -4,7 +4,10 @@
 //! data is held. Order at the end: attributes read -> audit entry of the study durable -> pack bytes durable -> index
 //! row and ledger leaf -> success.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use kluis_dicom::{
@@ -16,15 +19,21 @@ use kluis_index::{IndexError, Known, NewInstance};
 use kluis_keys::{KeyId, KeysError, ObjectId, StudyKey};
 use kluis_ledger::LedgerError;
 use kluis_policy::{Operation, Transport};
-use kluis_vault::{Location, ObjectWriter, RecordKind, VaultError};
+use kluis_vault::{Location, ObjectWriter, RecordKind, SLOW_SPILL_BYTES, SPILL_BYTES, VaultError};
 
 use crate::{
     Archive, ArchiveError, Outcome, Permit, STUDY_KEY,
     accept::{Acceptance, Accepted},
     act::Store,
+    budget::StoreShare,
     place,
     record::InstanceRecord,
+    space::LOOK_EVERY_BYTES,
+    stages::{self, timed},
 };
+
+/// Bytes that are taken before it is asked again whether there is memory for them.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What comes in, as far as it is known before the first byte.
 #[derive(Debug, Clone)]
@@ -167,13 +176,24 @@ pub struct StoreStream {
     gate: Option<Gate>,
     writer: ObjectWriter,
     digest: Context,
+    /// The memory that it may take, from the first byte on until it is kept.
+    share: Option<StoreShare>,
+    /// It goes to disk because memory is short.
+    is_slow: bool,
+    /// What the gate holds.
+    header_bytes: usize,
+    /// Length at which the free space was looked at last.
+    looked_at: u64,
     failure: Option<StoreError>,
+    begun: Instant,
 }
 
 impl Archive {
     /// Begins to take in one object.
     pub fn begin_store(&self, permit: Permit<Store>, incoming: Incoming) -> StoreStream {
+        let floor = &self.inner.settings.floor;
         let (gate, failure) = match Gate::new(incoming.source.clone(), self.inner.settings.limits) {
+            Ok(_) if !floor.has_room() => (None, Some(StoreError::StorageFull)),
             Ok(gate) => (Some(gate), None),
             Err(refusal) => (None, Some(refusal.into())),
         };
@@ -184,13 +204,18 @@ impl Archive {
             gate,
             writer: self.inner.vault.begin(RecordKind::Instance),
             digest: Context::new(&SHA256),
+            share: None,
+            is_slow: false,
+            header_bytes: 0,
+            looked_at: 0,
             failure,
+            begun: Instant::now(),
         }
     }
 }
 
 impl StoreStream {
-    /// Takes the next bytes, in slices of any size.
+    /// Takes the next bytes, in slices of any size. Waits where too much is under way, so that the sender waits too.
     ///
     /// # Errors
     /// The first [`StoreError`]; [`StoreStream::finish`] gives it again. The rest of the object need not be written.
@@ -207,17 +232,53 @@ impl StoreStream {
     }
 
     async fn write_through(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let Some(gate) = &mut self.gate else {
+        if self.gate.is_none() {
             return Ok(());
-        };
-        let data_set = gate.push(bytes)?;
-        for part in [data_set.carried.as_slice(), data_set.rest] {
-            if !part.is_empty() {
-                self.digest.update(part);
-                self.writer.write(part).await?;
+        }
+        if self.share.is_none() {
+            self.share = Some(self.archive.inner.budget.store(self.permit.origin().door).await?);
+        }
+        if let Some(share) = &self.share {
+            share.note(bytes.len())?;
+        }
+        for piece in bytes.chunks(PIECE_BYTES) {
+            let Some(gate) = &mut self.gate else { return Ok(()) };
+            let data_set = gate.push(piece)?;
+            self.header_bytes = gate.held_bytes();
+            for part in [data_set.carried.as_slice(), data_set.rest] {
+                if !part.is_empty() {
+                    self.make_room(part.len()).await?;
+                    self.digest.update(part);
+                    self.writer.write(part).await?;
+                }
+            }
+        }
+        let length = self.writer.plain_len();
+        if length.saturating_sub(self.looked_at) >= LOOK_EVERY_BYTES {
+            self.looked_at = length;
+            if !self.archive.inner.settings.floor.has_room() {
+                return Err(StoreError::StorageFull);
             }
         }
         Ok(())
+    }
+
+    /// Sees to it that there is memory for the header and for so many more bytes. Where there is none, or others have
+    /// waited for it long enough, the object goes to disk from here on.
+    async fn make_room(&mut self, more: usize) -> Result<(), StoreError> {
+        let Some(share) = &mut self.share else { return Ok(()) };
+        if !self.writer.is_spilled() {
+            let needed = self.header_bytes.saturating_add(self.writer.held_bytes()).saturating_add(more);
+            let is_overdue = share.is_overdue();
+            if !is_overdue && (share.covers(needed) || share.grow(needed).await) {
+                return Ok(());
+            }
+            self.writer.spill().await?;
+            self.is_slow = true;
+        }
+        let needed = self.header_bytes.saturating_add(if self.is_slow { SLOW_SPILL_BYTES } else { SPILL_BYTES });
+        share.shrink(needed);
+        if share.covers(needed) || share.grow(needed).await { Ok(()) } else { Err(ArchiveError::Busy.into()) }
     }
 
     /// Gives the object up, as what was sent is wrong: nothing of it is kept, and the audit entry says failed.
@@ -229,13 +290,15 @@ impl StoreStream {
     /// given up between pack and index, an object would stand in the one and not in the other.
     ///
     /// # Errors
-    /// [`StoreError`]: then the object is not visible.
+    /// [`StoreError`]: then nothing was promised. Where it failed behind the packs, the object may still turn up, whole;
+    /// sent again it is acknowledged.
     pub async fn finish(self) -> Result<Stored, StoreError> {
         let task = tokio::spawn(self.carry_through());
         task.await.unwrap_or_else(|_| Err(ArchiveError::Stopped.into()))
     }
 
     async fn carry_through(mut self) -> Result<Stored, StoreError> {
+        stages::tell("arrival", self.begun.elapsed());
         let outline = match self.end_of_data_set().await {
             Ok(outline) => outline,
             Err(failure) => {
@@ -243,7 +306,16 @@ impl StoreStream {
                 return Err(failure);
             }
         };
-        let Self { archive, mut permit, incoming, writer, digest, .. } = self;
+        let Self { archive, mut permit, incoming, writer, digest, share, header_bytes, .. } = self;
+        // held until the object is kept
+        let _share = share;
+        let _header = match archive.inner.budget.header(header_bytes).await {
+            Ok(header) => header,
+            Err(busy) => {
+                permit.finish(Outcome::Failed);
+                return Err(busy.into());
+            }
+        };
         let result = match extract(&outline) {
             Ok(attributes) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &attributes.ids) {
                 Ok(()) => {
@@ -300,7 +372,8 @@ impl Archive {
             let operation = Operation::Store { study: Some(object.attributes.ids.study.clone()) };
             permit.turn_to(self.subject(permit.principal(), permit.origin().door, &operation, operation.study()));
         }
-        permit.make_durable().await?;
+        timed("audit entry", permit.make_durable()).await?;
+        let _turn = timed("turn", self.inner.arrivals.turn(&object.attributes.ids.sop_instance)).await;
         self.keep_version(permit, transport, object).await
     }
 
@@ -312,7 +385,7 @@ impl Archive {
     ) -> Result<Stored, StoreError> {
         let ids = object.attributes.ids.clone();
         let transfer_syntax = object.outline.transfer_syntax.clone();
-        let visible = self.visible_version(&ids).await?;
+        let visible = timed("look-up", self.visible_version(&ids)).await?;
         if let Some(version) = &visible {
             if version.digest == object.digest {
                 return Ok(Stored { ids, transfer_syntax, is_duplicate: true });
@@ -323,7 +396,7 @@ impl Archive {
             }
         }
         let key_id = self.study_key_id(&ids.study);
-        let key = self.inner.study_keys.get_or_create(key_id).await?;
+        let key = timed("study key", self.inner.study_keys.get_or_create(key_id)).await?;
         let record = InstanceRecord::new(
             ids.clone(),
             object.digest,
@@ -353,28 +426,30 @@ impl Archive {
     ) -> Result<Acceptance, StoreError> {
         let object_id = writer.id();
         let data_set_length = writer.plain_len();
-        let sealed = writer.finish(key, &record.to_bytes()?).await?;
+        let sealed = timed("sealing", writer.finish(key, &record.to_bytes()?)).await?;
         // held until the row is in the index, so that a watermark never passes an object that is not in it
         let _ingest = self.inner.ingest.read().await;
-        let locations = self.inner.vault.commit(vec![sealed]).await?;
+        if self.inner.is_rebuilding.load(Ordering::Acquire) {
+            return Err(ArchiveError::IndexNotWhole.into());
+        }
+        let locations = timed("vault", self.inner.vault.commit(vec![sealed])).await?;
         let location = *locations.first().ok_or(ArchiveError::Stopped)?;
         let accepted = Accepted {
             leaf: record.leaf(object_id, key.id(), key),
             instance: new_instance(record, attributes, location, object_id, key.id(), data_set_length),
         };
-        Ok(self.acceptor.accept(accepted).await?)
+        Ok(timed("index and ledger", self.acceptor.accept(accepted)).await?)
     }
 
     async fn visible_version(&self, ids: &InstanceIds) -> Result<Option<Version>, StoreError> {
         let known = self.inner.index.known(std::slice::from_ref(ids)).await?.into_iter().next();
         Ok(match known {
             Some(Known::Hot(hot)) => Some(Version { digest: hot.digest, object_id: hot.object_id }),
-            Some(Known::SeriesSealed(pointer)) => {
-                let key_id = self.study_key_id(&ids.study);
-                let manifest = self.inner.manifests.read(&self.inner, key_id, &pointer).await?;
-                let entry = manifest.entry(&ids.sop_instance);
-                entry.map(|entry| Version { digest: entry.digest, object_id: entry.object_id })
-            }
+            Some(Known::Sealed(series)) => self
+                .inner
+                .sealed_instance(&series, &ids.sop_instance)
+                .await?
+                .map(|entry| Version { digest: entry.digest, object_id: entry.object_id }),
             Some(Known::Unknown) | None => None,
         })
     }
@@ -417,7 +492,7 @@ pub(crate) fn new_instance(
         sender: record.sender.clone(),
         transport: record.transport,
         received_at: record.received_at(),
-        absent_from: None,
+        absent_from: Vec::new(),
     }
 }
 

@@ -15,6 +15,21 @@ pub(crate) struct Tile {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Tile {
+    /// The same partial tile as it was when it was this wide; `None` where it is not that wide.
+    pub(crate) fn earlier(&self, width: u8) -> Option<Self> {
+        let length = match self.path.kind {
+            TileKind::Hashes(_) => usize::from(width).checked_mul(32)?,
+            TileKind::Entries => {
+                let entries = entries_of(&self.bytes)?;
+                entries.get(..usize::from(width))?.iter().map(|entry| entry.len().saturating_add(2)).sum()
+            }
+        };
+        let bytes = self.bytes.get(..length)?.to_vec();
+        Some(Self { path: TilePath { width: Some(width), ..self.path }, bytes })
+    }
+}
+
 /// The partial tiles of all levels and the partial entry bundle. At most 8 x 255 hashes and 255 entries.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Edge {

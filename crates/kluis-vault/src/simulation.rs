@@ -155,6 +155,13 @@ impl SimulatedDisk {
         state.ends_at.is_some_and(|at| state.total > at)
     }
 
+    /// Whether nothing is to go wrong from here on.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        let state = self.disk.state();
+        state.planned.is_empty() && state.faults.is_empty() && state.ends_at.is_none() && state.room.is_none()
+    }
+
     /// Calls of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -448,13 +455,16 @@ impl Folder {
         Self { prefix, ..self.clone() }
     }
 
-    /// Makes the directory itself, with those that lead to it.
+    /// Makes the directory itself, with those that lead to it, durably.
     ///
     /// # Errors
     /// Those of the plan.
     pub fn make(&self) -> io::Result<()> {
         let mut state = self.begin(Call::Create, &self.prefix)?;
         make_directories(&mut state, &self.prefix);
+        let State { names, durable_names, .. } = &mut *state;
+        let made = names.iter().filter(|(name, _)| self.prefix.starts_with(name.as_str()));
+        durable_names.extend(made.map(|(name, file)| (name.clone(), *file)));
         Ok(())
     }
 

@@ -95,7 +95,7 @@ impl Appender {
             if bytes > 0 && self.must_close(waiting, bytes) {
                 self.commit_group(std::mem::take(&mut group), &mut durable);
                 waiting = 0;
-                self.current = None;
+                self.leave_pack();
             }
             waiting = waiting.saturating_add(bytes);
             group.push(request);
@@ -202,11 +202,24 @@ impl Appender {
         if is_cut && matches!(error, VaultError::StorageFull) {
             return;
         }
-        if current.durable == 0 {
+        self.give_up_pack();
+    }
+
+    /// Best effort: what nobody was told of should not turn up after the next start, which does not look at packs that
+    /// the watermark has left behind.
+    fn give_up_pack(&mut self) {
+        if let Some(current) = self.current.as_ref().filter(|current| current.durable > 0) {
+            let _ = current.file.set_length(current.durable).and_then(|()| current.file.sync());
+        }
+        self.leave_pack();
+    }
+
+    /// Nothing more goes into the current pack; where nothing came into it, it goes altogether.
+    fn leave_pack(&mut self) {
+        if let Some(current) = self.current.take().filter(|current| current.durable == 0) {
             // A file left over does no harm; recovery removes it.
             let _ = self.shared.storage.remove(&pack::name(current.pack));
         }
-        self.current = None;
     }
 
     /// Makes what was written durable, and visible to readers.
@@ -221,16 +234,14 @@ impl Appender {
             }
             Err(source) => {
                 tracing::error!(pack = current.pack, error = %source, "sync failed; the pack is given up");
-                // Best effort: what nobody was told of should not turn up after the next start.
-                let _ = current.file.set_length(current.durable);
-                self.current = None;
+                self.give_up_pack();
                 Err(source)
             }
         }
     }
 
     fn commit_spilled(&mut self, header: &RecordHeader, spill: Spill) -> Result<Location, VaultError> {
-        self.current = None;
+        self.leave_pack();
         let pack = self.take_number();
         Counters::add(&self.shared.counters.syncs, 1);
         let location = header.location(pack, pack::FIRST_RECORD);

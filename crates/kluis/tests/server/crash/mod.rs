@@ -1,5 +1,7 @@
 //! kill -9 while objects are on their way in.
 
+mod kills;
+
 use std::{
     sync::{
         Arc, Mutex,

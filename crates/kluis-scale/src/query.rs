@@ -337,8 +337,13 @@ pub async fn ask_all(
             rows += count as u64;
         }
         times.sort_unstable();
-        let timing =
-            Timing { median: quantile(&times, 0.5), p99: quantile(&times, 0.99), slowest: quantile(&times, 1.0), rows };
+        let timing = Timing {
+            median: quantile(&times, 0.5),
+            p99: quantile(&times, 0.99),
+            slowest: quantile(&times, 1.0),
+            processor: (figures::processor() - processor) / u32::try_from(rounds).unwrap_or(1).max(1),
+            rows,
+        };
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         println!(
             "{:<32} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9}",

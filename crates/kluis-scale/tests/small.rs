@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kluis_archive::Archive;
 use kluis_index::{Index, sqlite::SqliteIndex};
 use kluis_keys::{KeyRing, RootProvider};
 use kluis_policy::RowFilter;
@@ -32,7 +31,7 @@ async fn a_small_load_is_counted_found_and_sealed() {
     let (archive, replayed) = site::open(dir.path(), Duration::ZERO).await.unwrap();
     assert_eq!((replayed.objects, replayed.leaves), (0, 0), "nothing is replayed after a quiet end");
     query::ask_all(&archive, progress, 10, 1).await.unwrap();
-    seal_all(&archive).await;
+    while archive.seal_quiet().await.unwrap() > 0 {}
     query::ask_all(&archive, progress, 10, 2).await.unwrap();
     archive.close().await.unwrap();
 
@@ -42,8 +41,4 @@ async fn a_small_load_is_counted_found_and_sealed() {
     let counts = index.counts(&RowFilter::All).await.unwrap();
     assert_eq!((counts.studies, counts.series, counts.sealed_instances), (STUDIES, series, instances));
     assert_eq!((counts.hot_instances, counts.conflicts), (0, 0), "no row per instance is left");
-}
-
-async fn seal_all(archive: &Archive) {
-    while archive.seal_quiet().await.unwrap() > 0 {}
 }

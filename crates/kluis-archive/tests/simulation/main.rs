@@ -33,12 +33,14 @@ use run::Trace;
 const RUNS: u64 = 250;
 
 /// A number from the environment.
+#[cfg(test)]
 fn number(name: &str, otherwise: u64) -> u64 {
     let Ok(text) = std::env::var(name) else { return otherwise };
     text.parse().unwrap_or_else(|_| panic!("{name} is no number"))
 }
 
 /// Runs one seed on a runtime of its own. Its steps, and what went wrong where something did.
+#[cfg(test)]
 fn simulate(seed: u64) -> (Vec<String>, Option<String>) {
     let trace = Trace::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -20,15 +20,15 @@ pub(crate) async fn run(client: &Client, args: &CheckpointArgs, output: &Output)
         let note = fetch(client, log, "checkpoint").await?;
         let key = fetch(client, log, "key").await?;
         let size: u64 = note.lines().nth(1).and_then(|line| line.parse().ok()).context("the checkpoint has no size")?;
-        let mut entry = json!({ "size": size, "checkpoint": note, "key": key.trim_end() });
-        match &args.out {
-            Some(folder) => {
-                let file = save(folder, log, size, &note, &key)?;
-                text.push_str(&format!("{log}: {size} entries, saved to {file}\n"));
-                entry["file"] = Value::String(file);
-            }
+        let file = match &args.out {
+            Some(folder) => Some(save(folder, log, size, &note, &key)?),
+            None => None,
+        };
+        match &file {
+            Some(file) => text.push_str(&format!("{log}: {size} entries, saved to {file}\n")),
             None => text.push_str(&format!("{note}\n")),
         }
+        let entry = json!({ "size": size, "checkpoint": note, "key": key.trim_end(), "file": file });
         document.insert(log.to_owned(), entry);
     }
     output.print(&Value::Object(document), || say!("{}", text.trim_end()));

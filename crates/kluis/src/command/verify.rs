@@ -72,13 +72,12 @@ pub(crate) fn report_refusal(dir: &DataDir, error: &anyhow::Error, output: &Outp
         LedgerError::Truncated { entries, .. } => Some(*entries),
         _ => None,
     };
-    let mut finding = json!({ "store": "ledger", "what": what, "which": log, "log": log, "entry": entry });
     let is_contradicted = matches!(cause, LedgerError::Contradiction { .. } | LedgerError::Truncated { .. });
     let departure = if is_contradicted { node::departure(dir, log) } else { None };
-    if let Some(departure) = &departure {
-        finding["entry"] = departure.start.into();
-        finding["before"] = departure.end.into();
-    }
+    let entry = departure.as_ref().map_or(entry, |departure| Some(departure.start));
+    let before = departure.as_ref().map(|departure| departure.end);
+    let finding =
+        json!({ "store": "ledger", "what": what, "which": log, "log": log, "entry": entry, "before": before });
     output.print(&json!({ "findings": [finding] }), || {
         say!("ledger: {what} ({log})");
         if let Some(departure) = departure {

@@ -72,9 +72,9 @@ fn places(stage: &Stage, looked: Result<stage::Seen, stage::Refusal>, wanted: &[
     let seen = match looked {
         Ok(seen) => seen,
         Err(refusal) => {
-            let place = Place { entry: refusal.departed, ..refusal.place.clone() };
+            let place = Place { entry: refusal.departed, ..(*refusal.place).clone() };
             let departed = refusal.departed.map(|_| ("departed".to_owned(), place));
-            return std::iter::once((refusal.what, refusal.place)).chain(departed).collect();
+            return std::iter::once((refusal.what, *refusal.place)).chain(departed).collect();
         }
     };
     let mut all: Vec<(String, Place)> =

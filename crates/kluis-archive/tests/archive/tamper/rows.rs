@@ -387,7 +387,7 @@ fn older_manifest(stage: &Stage, random: &mut Random) -> Option<Vec<Wanted>> {
             && hex(&key) == header.key.to_string()
             && (location.pack as i64, location.offset as i64) < now
     });
-    let (location, _) = older.last()?;
+    let (location, _) = older.max_by_key(|(location, _)| (location.pack, location.offset))?;
     let sql = "UPDATE series SET manifest_pack = ?2, manifest_offset = ?3, manifest_length = ?4 WHERE series_key = ?1";
     index.execute(sql, [series, location.pack as i64, location.offset as i64, location.length as i64]).unwrap();
     Some(vec![row("series", series)])

@@ -49,7 +49,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Refusal {
     pub what: String,
-    pub place: Place,
+    pub place: Box<Place>,
     /// The entry from which on a log is not what is remembered of it.
     pub departed: Option<u64>,
 }
@@ -237,13 +237,13 @@ impl Stage {
                     _ => None,
                 };
                 let place = Place { log: Some(name), entry, ..Place::default() };
-                Refusal { what: error.to_string(), place, departed }
+                Refusal { what: error.to_string(), place: Box::new(place), departed }
             })
         };
         let database = |name: &'static str| {
             move |error: kluis_index::IndexError| Refusal {
                 what: error.to_string(),
-                place: Place { row: Some(name.to_owned()), ..Place::default() },
+                place: Box::new(Place { row: Some(name.to_owned()), ..Place::default() }),
                 departed: None,
             }
         };
@@ -280,7 +280,7 @@ impl Stage {
             }
             let files = [("index", "index.db"), ("key", "keys.db")];
             let row = files.iter().find(|(word, _)| what.contains(word)).map(|(_, file)| (*file).to_owned());
-            Refusal { what, place: Place { row, ..Place::default() }, departed: None }
+            Refusal { what, place: Box::new(Place { row, ..Place::default() }), departed: None }
         })?;
         Ok((archive, replayed, cuts))
     }

@@ -59,7 +59,6 @@ impl Measure {
 /// What the device got.
 #[derive(Debug)]
 struct Got {
-    new_p50: Duration,
     new_p99: Duration,
     within_p99: Duration,
     objects_per_second: f64,
@@ -178,7 +177,6 @@ async fn work(good: &Identity, target: &Target, measure: &Measure, seed: u64) ->
     association.release().await?;
     rates.sort_by(f64::total_cmp);
     Ok(Got {
-        new_p50: percentile(&mut new, 50),
         new_p99: percentile(&mut new, 99),
         within_p99: percentile(&mut within, 99),
         objects_per_second: rates[rates.len() / 2],

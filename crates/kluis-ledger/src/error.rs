@@ -76,7 +76,7 @@ pub enum LedgerError {
     /// An index or a size is not inside the log.
     #[error("no such entry or size in the log")]
     OutOfRange,
-    /// An earlier write failed half-way and could not be undone: the log must be opened anew.
+    /// An earlier write failed half-way and could not be undone, or a flush failed: the log must be opened anew.
     #[error("the log failed earlier and must be opened anew")]
     Failed,
 }

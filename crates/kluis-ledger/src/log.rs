@@ -35,6 +35,8 @@ pub struct Log {
     pub(crate) state: Mutex<State>,
     /// Held by whoever writes tiles or the checkpoint; taken before `state`, never after.
     pub(crate) publishing: Mutex<()>,
+    /// Held while the journal is flushed; taken after `publishing`, before `state`.
+    pub(crate) flushing: Mutex<()>,
     /// Held by a verification: partial files of tiles that became full are not dropped meanwhile.
     pub(crate) verifying: Mutex<()>,
     pub(crate) durable: AtomicU64,
@@ -120,13 +122,28 @@ impl Log {
     /// Makes everything durable that was appended before the call; returns how many entries are. One flush of one file.
     ///
     /// # Errors
-    /// [`LedgerError::Io`].
+    /// [`LedgerError::Io`]. After a failed flush the log takes and promises nothing more ([`LedgerError::Failed`]): the
+    /// kernel may have dropped what was not written, and would report the next flush as a success.
     pub fn sync(&self) -> Result<u64, LedgerError> {
+        let wanted = self.size();
+        // one at a time: a flush that fails may have dropped what the next one then reports as written
+        let _flushing = lock(&self.flushing);
+        let durable = self.durable_size();
+        if durable >= wanted {
+            return Ok(durable);
+        }
         let (file, size) = {
             let state = self.state();
+            if state.is_failed {
+                return Err(LedgerError::Failed);
+            }
             (Arc::clone(&state.journal.file), state.edge.size())
         };
-        file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
+        if let Err(error) = file.sync() {
+            self.state().is_failed = true;
+            tracing::error!(origin = self.key.name(), %error, "the journal could not be flushed; the log must be opened anew");
+            return Err(LedgerError::io("sync", JOURNAL)(error));
+        }
         Ok(self.durable.fetch_max(size, Ordering::AcqRel).max(size))
     }
 

@@ -57,6 +57,7 @@ pub(crate) fn open(
         signer,
         state: Mutex::new(state),
         publishing: Mutex::new(()),
+        flushing: Mutex::new(()),
         verifying: Mutex::new(()),
         durable,
         recovery,

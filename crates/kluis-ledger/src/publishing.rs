@@ -7,7 +7,6 @@ use std::sync::{Arc, MutexGuard, TryLockError, atomic::Ordering};
 
 use crate::{
     Checkpoint, LedgerError, Log, TileKind, TilePath,
-    files::JOURNAL,
     limits::{JOURNAL_BYTES, JOURNAL_ENTRIES, TILE_WIDTH},
     log::lock,
     path::full_tiles,

@@ -91,9 +91,9 @@ pub trait Index: Send + Sync {
     /// Series with hot rows of which none arrived after `quiet_since`, longest quiet first.
     async fn series_to_seal(&self, quiet_since: OffsetDateTime, limit: u32) -> Result<Vec<SealCandidate>, IndexError>;
 
-    /// Points the series at a manifest, notes its instances by hash, and removes the hot rows that it now holds ([`InstanceRow::row_key`]), in one
-    /// transaction. `false`, and nothing changed, when the hot rows of the series are no longer exactly these, or its
-    /// manifest is no longer the candidate's.
+    /// Points the series at a manifest, notes its instances by hash, and removes the hot rows that it now holds
+    /// ([`InstanceRow::row_key`]), in one transaction. `false`, and nothing changed, when the hot rows of the series are no
+    /// longer exactly these, or its manifest is no longer the candidate's.
     async fn seal(
         &self,
         candidate: &SealCandidate,

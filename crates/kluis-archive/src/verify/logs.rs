@@ -7,7 +7,7 @@ use kluis_ledger::{Checkpoint, Hash, Log, VerifierKey, proof::verify_consistency
 use kluis_vault::{Position, VaultError};
 
 use super::report::{Finding, LogHead, Place, VerifyReport};
-use crate::{ArchiveError, Inner, error::chain, remembered::Remembered};
+use crate::{ArchiveError, Inner, error::chain, record::hex, remembered::Remembered};
 
 impl Inner {
     fn logs(&self) -> [(&'static str, Arc<Log>); 2] {
@@ -186,12 +186,4 @@ fn since_then(log: &Log, name: &'static str, note: &str) -> Option<Finding> {
             Some(Finding::new("ledger", format!("FORKED: {what}"), place))
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,7 +11,7 @@ pub(super) struct Schema {
 }
 
 /// `index.db`: derived from the packs, may be deleted.
-pub(super) const INDEX: Schema = Schema { application_id: 0x4B4C_5531, steps: &[INDEX_1, INDEX_2] };
+pub(super) const INDEX: Schema = Schema { application_id: 0x4B4C_5531, steps: &[INDEX_1] };
 
 /// `directory.db`: devices, users, tokens, sessions. Not derived from anything.
 pub(super) const DIRECTORY: Schema = Schema { application_id: 0x4B4C_5532, steps: &[DIRECTORY_1] };
@@ -19,26 +19,11 @@ pub(super) const DIRECTORY: Schema = Schema { application_id: 0x4B4C_5532, steps
 /// `keys.db`: wrapped study keys. Not derived from anything.
 pub(super) const KEYS: Schema = Schema { application_id: 0x4B4C_5533, steps: &[KEYS_1] };
 
-/// The first shape of the index; nothing makes it any more.
-const INDEX_1: &str = "";
-
-/// A file of the first shape is emptied, and made anew from the packs.
-///
 /// `number_order` is Instance or Series Number, the largest integer where there is none. Text that is no date or time
 /// stands as `''` in the columns of dates. `study_text` holds the trigrams of the folded names and the description;
 /// `name_group` the ideographic and phonetic groups of names (PS3.5 6.2.1), of which most archives have none;
 /// `sealed_instance` the SOP Instance UIDs of all manifests, by hash. `series_study` holds all that a list of studies counts.
-const INDEX_2: &str = "
-DROP TABLE IF EXISTS instance;
-DROP TABLE IF EXISTS conflict_version;
-DROP TABLE IF EXISTS study_modality;
-DROP TABLE IF EXISTS name_group;
-DROP TABLE IF EXISTS study_text;
-DROP TABLE IF EXISTS series;
-DROP TABLE IF EXISTS study;
-DROP TABLE IF EXISTS watermark;
-DROP TABLE IF EXISTS checkpoint;
-
+const INDEX_1: &str = "
 CREATE TABLE study (
   study_key INTEGER PRIMARY KEY,
   uid TEXT NOT NULL,

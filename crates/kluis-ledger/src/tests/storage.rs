@@ -325,3 +325,24 @@ fn sync_makes_durable_without_a_checkpoint() {
     assert_eq!(log.sync().unwrap(), 5);
     assert_eq!((log.durable_size(), log.published().size), (5, 0));
 }
+
+/// Space is taken behind the end, the file does not grow by it, and what comes back is what was appended.
+#[test]
+fn space_is_taken_beforehand_and_changes_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let journal = |place: &Place| fs::metadata(place.path("entries.log")).unwrap();
+    {
+        let log = place.open();
+        log.reserve(1 << 20);
+        log.append(&entries(0..10)).unwrap();
+        let found = journal(&place);
+        assert!(found.len() < 4_096, "{} bytes", found.len());
+        assert!(found.blocks() * 512 >= 1 << 20, "only {} blocks are taken", found.blocks());
+        log.append(&entries(10..20_000)).unwrap();
+        log.checkpoint().unwrap();
+    }
+    let log = place.open();
+    assert_eq!(log.recovery(), Recovery::default());
+    assert_eq!((log.size(), log.root(20_000).unwrap()), (20_000, reference_root(&leaves(20_000))));
+}

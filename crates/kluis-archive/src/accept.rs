@@ -34,6 +34,12 @@ pub(crate) struct Accepted {
     pub(crate) leaf: Vec<u8>,
 }
 
+impl Accepted {
+    fn again((instance, leaf): (&NewInstance, Vec<u8>)) -> Self {
+        Self { instance: instance.clone(), leaf }
+    }
+}
+
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acceptance {
@@ -89,7 +95,8 @@ async fn run(mut requests: mpsc::Receiver<Request>, inner: Arc<Inner>) {
     while requests.recv_many(&mut batch, BATCH).await > 0 {
         let (accepted, answers): (Vec<Accepted>, Vec<oneshot::Sender<Answer>>) =
             batch.drain(..).map(|request| (request.accepted, request.answer)).unzip();
-        match accept_batch(&inner, accepted).await {
+        let (instances, leaves) = accepted.into_iter().map(|accepted| (accepted.instance, accepted.leaf)).unzip();
+        match accept_batch(&inner, Vec::into(instances), leaves).await {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     if let Err(error) = &outcome {
@@ -110,27 +117,32 @@ async fn run(mut requests: mpsc::Receiver<Request>, inner: Arc<Inner>) {
     }
 }
 
-async fn accept_batch(inner: &Inner, batch: Vec<Accepted>) -> Result<Vec<Outcome>, ArchiveError> {
+async fn accept_batch(
+    inner: &Inner,
+    instances: Arc<[NewInstance]>,
+    leaves: Vec<Vec<u8>>,
+) -> Result<Vec<Outcome>, ArchiveError> {
     // no rows while leaves of earlier ones are owed: so at most one batch of rows is ahead of the ledger
     inner.settle_owed().await?;
-    let outcomes = match inner.insert(batch.iter().map(|accepted| accepted.instance.clone()).collect()).await {
+    let batch = instances.iter().zip(leaves);
+    let outcomes = match inner.insert(Arc::clone(&instances)).await {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            inner.doubtful.lock().await.add(batch);
+            inner.doubtful.lock().await.add(batch.map(Accepted::again).collect());
             return Err(error);
         }
     };
-    let (mut leaves, mut doubtful) = (Vec::new(), Vec::new());
-    for (accepted, outcome) in batch.into_iter().zip(&outcomes) {
+    let (mut versions, mut doubtful) = (Vec::new(), Vec::new());
+    for ((instance, leaf), outcome) in batch.zip(&outcomes) {
         match outcome {
-            Ok(acceptance) if acceptance.is_version() => leaves.push(accepted.leaf),
+            Ok(acceptance) if acceptance.is_version() => versions.push(leaf),
             Ok(_) => {}
             Err(error) if error.is_damage() => {}
-            Err(_) => doubtful.push(accepted),
+            Err(_) => doubtful.push(Accepted::again((instance, leaf))),
         }
     }
     inner.doubtful.lock().await.add(doubtful);
-    inner.append_leaves(leaves)?;
+    inner.append_leaves(versions)?;
     Ok(outcomes)
 }
 
@@ -201,15 +213,15 @@ impl Inner {
 
     /// Inserts rows, all in one transaction; instances of sealed series are looked for in the manifest first. One whose
     /// manifest cannot be read fails alone: the rows of the others are there already.
-    pub(crate) async fn insert(&self, instances: Vec<NewInstance>) -> Result<Vec<Outcome>, ArchiveError> {
-        let inserted = self.index.insert(instances.clone()).await?;
+    pub(crate) async fn insert(&self, instances: Arc<[NewInstance]>) -> Result<Vec<Outcome>, ArchiveError> {
+        let inserted = self.index.insert(Arc::clone(&instances)).await?;
         let mut acceptances = Vec::with_capacity(inserted.len());
-        for (outcome, instance) in inserted.into_iter().zip(instances) {
+        for (outcome, instance) in inserted.into_iter().zip(instances.iter()) {
             acceptances.push(match outcome {
                 Inserted::New => Ok(Acceptance::New),
                 Inserted::Duplicate => Ok(Acceptance::Duplicate),
-                Inserted::Conflict => self.conflict(&instance).await,
-                Inserted::Sealed(series) => self.insert_beside_manifest(instance, series).await,
+                Inserted::Conflict => self.conflict(instance).await,
+                Inserted::Sealed(series) => self.insert_beside_manifest(instance.clone(), series).await,
             });
         }
         Ok(acceptances)
@@ -218,7 +230,7 @@ impl Inner {
     /// Whether the visible row of this instance is of this very record.
     async fn is_row_of(&self, instance: &NewInstance) -> Result<bool, ArchiveError> {
         let ids = &instance.attributes.ids;
-        Ok(match self.index.known(std::slice::from_ref(ids)).await?.into_iter().next() {
+        Ok(match self.index.known(std::slice::from_ref(&ids.sop_instance)).await?.into_iter().next() {
             Some(Known::Hot(hot)) => hot.object_id == instance.object_id,
             Some(Known::Sealed(series)) => {
                 let sealed = self.sealed_instance(&series, &ids.sop_instance).await?;
@@ -253,7 +265,7 @@ impl Inner {
                 return Err(ArchiveError::Stopped);
             }
             instance.absent_from.push(series.manifest.location);
-            match self.index.insert(vec![instance.clone()]).await?.first() {
+            match self.index.insert([instance.clone()].into()).await?.first() {
                 Some(Inserted::New) => return Ok(Acceptance::New),
                 Some(Inserted::Duplicate) => return Ok(Acceptance::Duplicate),
                 Some(Inserted::Conflict) => return self.conflict(&instance).await,

@@ -3,10 +3,15 @@
 //! From the look at what is known of a SOP Instance UID to its row and leaf nobody else is between the two: so versions
 //! stand in the packs in the order in which they were accepted. A crash that takes rows and leaves cannot change which
 //! of them is the visible one, and the same bytes sent twice at once are kept once.
+//!
+//! Who knows the UID before the bytes may look early, while they arrive, and later asks whether that look still holds.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use kluis_dicom::Uid;
@@ -15,37 +20,72 @@ use tokio::sync::OwnedMutexGuard;
 /// UIDs remembered before those are dropped that nobody waits for.
 const REMEMBERED: usize = 1_024;
 
-type Turns = HashMap<Uid, Weak<tokio::sync::Mutex<()>>>;
+/// One SOP Instance UID.
+#[derive(Default)]
+struct Instance {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// How many turns have ended since somebody holds this.
+    ended: AtomicU64,
+}
 
 /// The SOP Instance UIDs that are just coming.
 #[derive(Default)]
 pub(crate) struct Arrivals {
-    turns: Mutex<Turns>,
+    instances: Mutex<HashMap<Uid, Weak<Instance>>>,
+}
+
+/// What may be learned of a SOP Instance UID from now on, until somebody's turn ends.
+pub(crate) struct Glance {
+    instance: Arc<Instance>,
+    ended: u64,
 }
 
 /// Held while an object is looked up, kept and accepted.
 pub(crate) struct Turn {
+    instance: Arc<Instance>,
     _turn: OwnedMutexGuard<()>,
 }
 
 impl Arrivals {
-    /// Waits until nobody else brings this object.
-    pub(crate) async fn turn(&self, sop_instance: &Uid) -> Turn {
-        let turn = self.of(sop_instance);
-        Turn { _turn: turn.lock_owned().await }
+    /// Begins an early look.
+    pub(crate) fn glance(&self, sop_instance: &Uid) -> Glance {
+        let instance = self.of(sop_instance);
+        let ended = instance.ended.load(Ordering::Acquire);
+        Glance { instance, ended }
     }
 
-    fn of(&self, sop_instance: &Uid) -> Arc<tokio::sync::Mutex<()>> {
+    /// Waits until nobody else brings this object.
+    pub(crate) async fn turn(&self, sop_instance: &Uid) -> Turn {
+        let instance = self.of(sop_instance);
+        let turn = Arc::clone(&instance.turn).lock_owned().await;
+        Turn { instance, _turn: turn }
+    }
+
+    fn of(&self, sop_instance: &Uid) -> Arc<Instance> {
         // a panic elsewhere leaves the map as it was
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(sop_instance).and_then(Weak::upgrade) {
-            return turn;
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(instance) = instances.get(sop_instance).and_then(Weak::upgrade) {
+            return instance;
         }
-        if turns.len() >= REMEMBERED {
-            turns.retain(|_, turn| turn.strong_count() > 0);
+        if instances.len() >= REMEMBERED {
+            instances.retain(|_, instance| instance.strong_count() > 0);
         }
-        let turn = Arc::new(tokio::sync::Mutex::new(()));
-        turns.insert(sop_instance.clone(), Arc::downgrade(&turn));
-        turn
+        let instance = Arc::new(Instance::default());
+        instances.insert(sop_instance.clone(), Arc::downgrade(&instance));
+        instance
+    }
+}
+
+impl Turn {
+    /// Whether what was learned early is true still: nobody else had a turn meanwhile.
+    pub(crate) fn upholds(&self, glance: &Glance) -> bool {
+        Arc::ptr_eq(&self.instance, &glance.instance) && self.instance.ended.load(Ordering::Acquire) == glance.ended
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // before the next one begins, as the lock is held until the fields are dropped
+        self.instance.ended.fetch_add(1, Ordering::Release);
     }
 }

@@ -53,7 +53,7 @@ pub struct Instance {
     pub transfer_syntax: Uid,
     /// Bytes of the data set as stored.
     pub data_set_length: u64,
-    /// SHA-256 over the data set as stored.
+    /// BLAKE3 over the data set as stored.
     pub digest: [u8; 32],
     /// When it was received.
     pub received_at: OffsetDateTime,

@@ -7,6 +7,7 @@ pub mod act;
 mod arrivals;
 mod budget;
 mod clock;
+mod early;
 mod error;
 mod export;
 mod gate;

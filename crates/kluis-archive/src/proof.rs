@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use blake3::Hasher;
 use kluis_dicom::{
     frames::FrameTable,
     part10::{Event, Outline},
@@ -156,9 +156,9 @@ pub(crate) struct PartHasher {
     cuts: Vec<(u64, usize)>,
     next: usize,
     at: u64,
-    piece: Context,
+    piece: Hasher,
     hashes: Vec<Vec<u8>>,
-    whole: Context,
+    whole: Hasher,
 }
 
 impl PartHasher {
@@ -182,7 +182,7 @@ impl PartHasher {
             parts.push(Part { tag, length: range.end - range.start, frames, hashes: String::new() });
         }
         let hashes = vec![Vec::new(); parts.len()];
-        let (piece, whole) = (Context::new(&SHA256), Context::new(&SHA256));
+        let (piece, whole) = (Hasher::new(), Hasher::new());
         Self { step, parts, cuts, next: 0, at: 0, piece, hashes, whole }
     }
 
@@ -196,9 +196,9 @@ impl PartHasher {
             if self.at < end {
                 return;
             }
-            let piece = std::mem::replace(&mut self.piece, Context::new(&SHA256));
+            let piece = std::mem::take(&mut self.piece);
             if let Some(hashes) = self.hashes.get_mut(part) {
-                hashes.extend_from_slice(piece.finish().as_ref());
+                hashes.extend_from_slice(piece.finalize().as_bytes());
             }
             self.next += 1;
             bytes = later;
@@ -210,7 +210,7 @@ impl PartHasher {
         for (part, hashes) in self.parts.iter_mut().zip(&self.hashes) {
             part.hashes = BASE64_STANDARD.encode(hashes);
         }
-        (self.whole.finish().as_ref().to_vec(), Parts { step: self.step, list: self.parts })
+        (self.whole.finalize().as_bytes().to_vec(), Parts { step: self.step, list: self.parts })
     }
 }
 

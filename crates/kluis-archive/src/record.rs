@@ -8,19 +8,15 @@ use time::OffsetDateTime;
 
 use crate::ArchiveError;
 
-/// The version of [`InstanceRecord`] that is written. It says too what the leaf commits to: version 1 has all fields of
-/// version 2, but its leaf says nothing about the transfer syntax.
-const RECORD_VERSION: u8 = 2;
-
-/// Versions that are read.
-const KNOWN_VERSIONS: [u8; 2] = [1, RECORD_VERSION];
+/// The version of [`InstanceRecord`] and of its leaf. Those before were never in a release.
+const RECORD_VERSION: u8 = 3;
 
 /// One accepted version of an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct InstanceRecord {
     version: u8,
     pub(crate) ids: InstanceIds,
-    /// SHA-256 over the data set as received.
+    /// BLAKE3 over the data set as received.
     pub(crate) digest: [u8; 32],
     /// Label of the principal that delivered it.
     pub(crate) sender: String,
@@ -60,7 +56,7 @@ impl InstanceRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ArchiveError> {
-        if !bytes.first().is_some_and(|version| KNOWN_VERSIONS.contains(version)) {
+        if bytes.first() != Some(&RECORD_VERSION) {
             return Err(ArchiveError::Record);
         }
         postcard::from_bytes(bytes).map_err(|_| ArchiveError::Record)
@@ -88,18 +84,11 @@ impl InstanceRecord {
     fn commitment_message(&self, object: ObjectId) -> Vec<u8> {
         let received_at = self.received_at_us.to_be_bytes();
         let ids = &self.ids;
-        let (label, transfer_syntax, transport, previous) = if self.version == 1 {
-            let previous = self.previous.unwrap_or_default().to_vec();
-            ("kluis/object-leaf/1", None, format!("{:?}", self.transport), previous)
-        } else {
-            let transport = self.transport.name().to_owned();
-            let previous = self.previous.map(|object| object.to_vec()).unwrap_or_default();
-            ("kluis/object-leaf/2", Some(self.outline.transfer_syntax.as_str()), transport, previous)
-        };
-        let mut fields: Vec<&[u8]> = vec![label.as_bytes(), &object.0, &self.digest];
-        fields.extend([&ids.study, &ids.series, &ids.sop_instance, &ids.sop_class].map(|uid| uid.as_str().as_bytes()));
-        fields.extend(transfer_syntax.map(str::as_bytes));
-        fields.extend([self.sender.as_bytes(), transport.as_bytes(), &received_at, &previous]);
+        let previous = self.previous.map(|object| object.to_vec()).unwrap_or_default();
+        let mut fields: Vec<&[u8]> = vec![b"kluis/object-leaf/3", &object.0, &self.digest];
+        let uids = [&ids.study, &ids.series, &ids.sop_instance, &ids.sop_class, &self.outline.transfer_syntax];
+        fields.extend(uids.map(|uid| uid.as_str().as_bytes()));
+        fields.extend([self.sender.as_bytes(), self.transport.name().as_bytes(), &received_at, &previous]);
         let mut message = Vec::with_capacity(512);
         for field in fields {
             message.extend_from_slice(&(field.len() as u64).to_be_bytes());

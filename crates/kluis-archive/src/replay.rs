@@ -202,7 +202,7 @@ impl Walk<'_> {
         let leaf = record.leaf(header.object, header.key, &key);
         let attributes = extract(&record.outline).map_err(|_| ArchiveError::Record)?;
         let instance = new_instance(&record, attributes, location, header.object, header.key, object.plain_len());
-        let acceptance = inner.insert(vec![instance]).await?.pop().ok_or(ArchiveError::Stopped)??;
+        let acceptance = inner.insert([instance].into()).await?.pop().ok_or(ArchiveError::Stopped)??;
         let is_version = match acceptance {
             Acceptance::New => {
                 self.replayed.objects += 1;
@@ -284,7 +284,7 @@ pub(crate) async fn is_current(
     record: &InstanceRecord,
 ) -> Result<bool, ArchiveError> {
     let object_id = header.object.0;
-    let visible = match inner.index.known(std::slice::from_ref(&record.ids)).await?.into_iter().next() {
+    let visible = match inner.index.known(std::slice::from_ref(&record.ids.sop_instance)).await?.into_iter().next() {
         Some(Known::Hot(hot)) => hot.object_id == object_id,
         Some(Known::Sealed(series)) => {
             let sealed = inner.sealed_instance(&series, &record.ids.sop_instance).await?;

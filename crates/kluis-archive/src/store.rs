@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use kluis_dicom::{
     Uid,
     attributes::{Attributes, AttributesError, InstanceIds, extract},
@@ -25,7 +24,9 @@ use crate::{
     Archive, ArchiveError, Outcome, Permit, STUDY_KEY,
     accept::{Acceptance, Accepted},
     act::Store,
+    arrivals::Turn,
     budget::StoreShare,
+    early::EarlyLook,
     place,
     record::InstanceRecord,
     space::LOOK_EVERY_BYTES,
@@ -175,9 +176,10 @@ pub struct StoreStream {
     incoming: Incoming,
     gate: Option<Gate>,
     writer: ObjectWriter,
-    digest: Context,
     /// The memory that it may take, from the first byte on until it is kept.
     share: Option<StoreShare>,
+    /// Begun with the first byte, where the request names the instance.
+    early: Option<EarlyLook>,
     /// It goes to disk because memory is short.
     is_slow: bool,
     /// What the gate holds.
@@ -203,8 +205,8 @@ impl Archive {
             incoming,
             gate,
             writer: self.inner.vault.begin(RecordKind::Instance),
-            digest: Context::new(&SHA256),
             share: None,
+            early: None,
             is_slow: false,
             header_bytes: 0,
             looked_at: 0,
@@ -236,7 +238,9 @@ impl StoreStream {
             return Ok(());
         }
         if self.share.is_none() {
-            self.share = Some(self.archive.inner.budget.store(self.permit.origin().door).await?);
+            let inner = &self.archive.inner;
+            self.share = Some(inner.budget.store(self.permit.origin().door).await?);
+            self.early = self.incoming.expected.sop_instance.as_ref().map(|uid| EarlyLook::begin(inner, uid));
         }
         if let Some(share) = &self.share {
             share.note(bytes.len())?;
@@ -248,7 +252,6 @@ impl StoreStream {
             for part in [data_set.carried.as_slice(), data_set.rest] {
                 if !part.is_empty() {
                     self.make_room(part.len()).await?;
-                    self.digest.update(part);
                     self.writer.write(part).await?;
                 }
             }
@@ -306,7 +309,7 @@ impl StoreStream {
                 return Err(failure);
             }
         };
-        let Self { archive, mut permit, incoming, writer, digest, share, header_bytes, .. } = self;
+        let Self { archive, mut permit, incoming, writer, share, early, header_bytes, .. } = self;
         // held until the object is kept
         let _share = share;
         let _header = match archive.inner.budget.header(header_bytes).await {
@@ -319,7 +322,7 @@ impl StoreStream {
         let result = match extract(&outline) {
             Ok(attributes) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &attributes.ids) {
                 Ok(()) => {
-                    let object = Object { outline, attributes, digest: sha256(digest), writer };
+                    let object = Object { outline, attributes, digest: writer.digest(), writer, early };
                     archive.keep(&mut permit, incoming.transport, object).await
                 }
                 Err(mismatch) => Err(mismatch),
@@ -338,7 +341,6 @@ impl StoreStream {
         let (tail, outline) = gate.finish()?;
         for part in [tail.carried.as_slice(), tail.rest] {
             if !part.is_empty() {
-                self.digest.update(part);
                 self.writer.write(part).await?;
             }
         }
@@ -352,6 +354,7 @@ struct Object {
     attributes: Attributes,
     digest: [u8; 32],
     writer: ObjectWriter,
+    early: Option<EarlyLook>,
 }
 
 /// The version that is visible, or was sent before.
@@ -373,8 +376,8 @@ impl Archive {
             permit.turn_to(self.subject(permit.principal(), permit.origin().door, &operation, operation.study()));
         }
         timed("audit entry", permit.make_durable()).await?;
-        let _turn = timed("turn", self.inner.arrivals.turn(&object.attributes.ids.sop_instance)).await;
-        self.keep_version(permit, transport, object).await
+        let turn = timed("turn", self.inner.arrivals.turn(&object.attributes.ids.sop_instance)).await;
+        self.keep_version(permit, transport, object, &turn).await
     }
 
     async fn keep_version(
@@ -382,10 +385,11 @@ impl Archive {
         permit: &Permit<Store>,
         transport: Transport,
         object: Object,
+        turn: &Turn,
     ) -> Result<Stored, StoreError> {
         let ids = object.attributes.ids.clone();
         let transfer_syntax = object.outline.transfer_syntax.clone();
-        let visible = timed("look-up", self.visible_version(&ids)).await?;
+        let visible = timed("look-up", self.visible_version(&ids.sop_instance, object.early, turn)).await?;
         if let Some(version) = &visible {
             if version.digest == object.digest {
                 return Ok(Stored { ids, transfer_syntax, is_duplicate: true });
@@ -441,13 +445,25 @@ impl Archive {
         Ok(timed("index and ledger", self.acceptor.accept(accepted)).await?)
     }
 
-    async fn visible_version(&self, ids: &InstanceIds) -> Result<Option<Version>, StoreError> {
-        let known = self.inner.index.known(std::slice::from_ref(ids)).await?.into_iter().next();
+    async fn visible_version(
+        &self,
+        sop_instance: &Uid,
+        early: Option<EarlyLook>,
+        turn: &Turn,
+    ) -> Result<Option<Version>, StoreError> {
+        let seen = match early {
+            Some(early) => early.seen(turn).await,
+            None => None,
+        };
+        let known = match seen {
+            Some(known) => Some(known),
+            None => self.inner.index.known(std::slice::from_ref(sop_instance)).await?.into_iter().next(),
+        };
         Ok(match known {
             Some(Known::Hot(hot)) => Some(Version { digest: hot.digest, object_id: hot.object_id }),
             Some(Known::Sealed(series)) => self
                 .inner
-                .sealed_instance(&series, &ids.sop_instance)
+                .sealed_instance(&series, sop_instance)
                 .await?
                 .map(|entry| Version { digest: entry.digest, object_id: entry.object_id }),
             Some(Known::Unknown) | None => None,
@@ -494,13 +510,4 @@ pub(crate) fn new_instance(
         received_at: record.received_at(),
         absent_from: Vec::new(),
     }
-}
-
-fn sha256(context: Context) -> [u8; 32] {
-    let digest = context.finish();
-    let mut bytes = [0; 32];
-    for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
-        *to = *from;
-    }
-    bytes
 }

@@ -205,8 +205,8 @@ fn stage(frames: &[Frame<'_>]) -> &'static str {
     match module {
         Some(stage @ ("index (SQLite)" | "ledger" | "TLS")) => stage,
         // OpenSSL's, which the index alone brings; its assembly hides who called it
-        _ if is_one_of(&["aesni_cbc", "sha512_block"]) => "index (SQLite), cipher of its pages",
-        _ if is_one_of(&["sha256", "sha2"]) => "SHA-256 of objects",
+        _ if is_one_of(&["aesni_cbc", "shaext"]) => "index (SQLite), cipher of its pages",
+        _ if is_one_of(&["blake3"]) => "digest of objects",
         _ if is_one_of(&["aes", "gcm", "ghash"]) => "AES at rest",
         _ if is_one_of(COPIES) => "copies and allocation",
         Some(stage) => stage,

@@ -1,7 +1,9 @@
 //! The trait that every engine implements.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use kluis_dicom::{Uid, attributes::InstanceIds, query::Query};
+use kluis_dicom::{Uid, query::Query};
 use kluis_policy::RowFilter;
 use time::OffsetDateTime;
 
@@ -22,7 +24,7 @@ pub trait Index: Send + Sync {
     ///
     /// # Errors
     /// Nothing of the batch was written.
-    async fn insert(&self, batch: Vec<NewInstance>) -> Result<Vec<Inserted>, IndexError>;
+    async fn insert(&self, batch: Arc<[NewInstance]>) -> Result<Vec<Inserted>, IndexError>;
 
     /// Keeps instances as conflict versions (other bytes under a SOP Instance UID that a manifest already holds).
     /// Versions that are known, by digest, are passed over. Answers how many are new.
@@ -31,8 +33,8 @@ pub trait Index: Send + Sync {
     /// Nothing of the batch was written.
     async fn insert_conflicts(&self, batch: Vec<NewInstance>) -> Result<u64, IndexError>;
 
-    /// What is known of these instances, in the order of the question (at most [`crate::limits::MAX_VALUES`]).
-    async fn known(&self, ids: &[InstanceIds]) -> Result<Vec<Known>, IndexError>;
+    /// What is known of these SOP Instance UIDs, in the order of the question (at most [`crate::limits::MAX_VALUES`]).
+    async fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Known>, IndexError>;
 
     /// Conflict versions under a SOP Instance UID, oldest first.
     async fn conflicts(&self, sop_instance: &Uid) -> Result<Vec<ConflictRow>, IndexError>;

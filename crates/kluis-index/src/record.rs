@@ -26,7 +26,7 @@ pub struct Location {
 pub struct NewInstance {
     /// Identifiers, keys and return attributes.
     pub attributes: Attributes,
-    /// SHA-256 of the data set as received.
+    /// BLAKE3 of the data set as received.
     pub digest: [u8; 32],
     /// Its record.
     pub location: Location,
@@ -92,7 +92,7 @@ pub struct SealedSeries {
 pub struct HotInstance {
     /// Its own identifiers; study and series may differ from those asked for.
     pub ids: InstanceIds,
-    /// SHA-256 of its data set.
+    /// BLAKE3 of its data set.
     pub digest: [u8; 32],
     /// Its record.
     pub location: Location,
@@ -170,7 +170,7 @@ pub struct InstanceRow {
     pub transfer_syntax: Uid,
     /// Bytes of the data set as kept.
     pub data_set_length: u64,
-    /// SHA-256 of the data set.
+    /// BLAKE3 of the data set.
     pub digest: [u8; 32],
     /// Who sent it.
     pub sender: String,
@@ -189,7 +189,7 @@ pub struct InstanceRow {
 pub struct ConflictRow {
     /// Identifiers, as this version names them.
     pub ids: InstanceIds,
-    /// SHA-256 of its data set.
+    /// BLAKE3 of its data set.
     pub digest: [u8; 32],
     /// Its record.
     pub location: Location,

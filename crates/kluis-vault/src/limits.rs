@@ -43,5 +43,14 @@ pub(crate) const BATCH_BYTES: u64 = 64 * 1024 * 1024;
 /// Records returned by one scan at most.
 pub(crate) const SCAN_RECORDS: u32 = 10_000;
 
+/// Records of at least so many bytes are written from where they were sealed, without being put together first.
+pub(crate) const LARGE_RECORD_BYTES: u64 = 128 * 1024;
+
+/// Memory of a record at first: a CT slice fits.
+pub(crate) const RECORD_BUFFER_BYTES: usize = 640 * 1024;
+
+/// So much of that memory is kept for the next records.
+pub(crate) const IDLE_BUFFERS: usize = 16;
+
 /// Bytes that the writer puts together before each write; a multiple of the page.
 pub(crate) const STAGED_BYTES: usize = 4 * 1024 * 1024;

@@ -4,10 +4,18 @@
 //! counter. So a chunk that was moved, swapped, left out or taken from another object does not open, nor does an object
 //! that was cut at a chunk's border.
 
+use std::{cell::RefCell, io};
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use kluis_keys::{ObjectId, ObjectKey};
 
-use crate::{RecordKind, VaultError, limits::METADATA_BYTES, record::TAG_LEN};
+use zstd::bulk::Compressor;
+
+use crate::{
+    RecordKind, VaultError,
+    limits::{INLINE_METADATA_BYTES, METADATA_BYTES},
+    record::TAG_LEN,
+};
 
 const CHUNKS: u8 = 1;
 const METADATA: u8 = 2;
@@ -31,15 +39,14 @@ impl Sealing {
         Ok(Self { key: LessSafeKey::new(key), associated })
     }
 
-    /// Seals the chunk that is the rest of `buffer` from `start`, in place, and appends its tag.
+    /// Seals a chunk in place; its tag belongs behind it.
     pub(crate) fn seal_chunk(
         &self,
         number: u64,
         is_final: bool,
-        buffer: &mut Vec<u8>,
-        start: usize,
-    ) -> Result<(), VaultError> {
-        self.seal(CHUNKS, number, is_final, buffer, start)
+        chunk: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], VaultError> {
+        self.seal(CHUNKS, number, is_final, chunk)
     }
 
     /// Opens a sealed chunk into `plain`, which is shorter by the tag. `None` when it is not what was sealed.
@@ -55,12 +62,12 @@ impl Sealing {
 
     /// Compresses and seals metadata: its length (8), zstd, tag.
     pub(crate) fn seal_metadata(&self, metadata: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let compressed = zstd::bulk::compress(metadata, ZSTD_LEVEL);
-        let compressed = compressed.map_err(|_| VaultError::Library { operation: "compression" })?;
+        let compressed = compress(metadata).map_err(|_| VaultError::Library { operation: "compression" })?;
         let mut sealed = Vec::with_capacity(compressed.len().saturating_add(8 + TAG_LEN));
         sealed.extend((metadata.len() as u64).to_le_bytes());
         sealed.extend(compressed);
-        self.seal(METADATA, 0, true, &mut sealed, 0)?;
+        let tag = self.seal(METADATA, 0, true, &mut sealed)?;
+        sealed.extend(tag);
         Ok(sealed)
     }
 
@@ -76,28 +83,14 @@ impl Sealing {
         zstd::bulk::decompress(compressed, length).ok().filter(|metadata| metadata.len() == length)
     }
 
-    fn seal(
-        &self,
-        domain: u8,
-        number: u64,
-        is_final: bool,
-        buffer: &mut Vec<u8>,
-        start: usize,
-    ) -> Result<(), VaultError> {
-        let refused = VaultError::Library { operation: "sealing" };
-        let Some(part) = buffer.get_mut(start..) else { return Err(refused) };
+    fn seal(&self, domain: u8, number: u64, is_final: bool, part: &mut [u8]) -> Result<[u8; TAG_LEN], VaultError> {
         if cfg!(kluis_bench_bare) {
-            buffer.extend_from_slice(&[0; TAG_LEN]);
-            return Ok(());
+            return Ok([0; TAG_LEN]);
         }
         let aad = Aad::from(self.aad(number));
-        match self.key.seal_in_place_separate_tag(nonce(domain, number, is_final), aad, part) {
-            Ok(tag) => {
-                buffer.extend_from_slice(tag.as_ref());
-                Ok(())
-            }
-            Err(_) => Err(refused),
-        }
+        let tag = self.key.seal_in_place_separate_tag(nonce(domain, number, is_final), aad, part);
+        let tag = tag.ok().and_then(|tag| tag.as_ref().try_into().ok());
+        tag.ok_or(VaultError::Library { operation: "sealing" })
     }
 
     fn aad(&self, number: u64) -> [u8; 25] {
@@ -107,6 +100,25 @@ impl Sealing {
         }
         bytes
     }
+}
+
+thread_local! {
+    /// Setting one up takes as long as compressing a header.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(metadata: &[u8]) -> io::Result<Vec<u8>> {
+    if metadata.len() > INLINE_METADATA_BYTES {
+        // what a large one needs is not kept by each thread that ever compressed one
+        return zstd::bulk::compress(metadata, ZSTD_LEVEL);
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(ZSTD_LEVEL)?),
+        };
+        compressor.compress(metadata)
+    })
 }
 
 fn nonce(domain: u8, number: u64, is_final: bool) -> Nonce {
@@ -127,7 +139,7 @@ mod tests {
             for is_final in [false, true] {
                 for domain in [CHUNKS, METADATA] {
                     let mut sealed = vec![0; 32];
-                    sealing.seal(domain, number, is_final, &mut sealed, 0).unwrap();
+                    sealing.seal(domain, number, is_final, &mut sealed).unwrap();
                     assert!(seen.insert(sealed[..32].to_vec()), "{domain} {number} {is_final}");
                 }
             }
@@ -139,7 +151,8 @@ mod tests {
         let (id, kind, key) = (ObjectId([1; 16]), RecordKind::Instance, ObjectKey::random());
         let sealing = Sealing::new(id, kind, &key).unwrap();
         let mut sealed = b"chunk".to_vec();
-        sealing.seal_chunk(3, false, &mut sealed, 0).unwrap();
+        let tag = sealing.seal_chunk(3, false, &mut sealed).unwrap();
+        sealed.extend(tag);
         let mut plain = [0; 5];
         sealing.open_chunk(3, false, &sealed, &mut plain).unwrap();
         assert_eq!(&plain, b"chunk");
@@ -160,7 +173,8 @@ mod tests {
         let bomb = zstd::bulk::compress(&vec![0; METADATA_BYTES + 1], ZSTD_LEVEL).unwrap();
         for said in [METADATA_BYTES + 1, METADATA_BYTES, 5, usize::MAX] {
             let mut sealed = [&(said as u64).to_le_bytes(), bomb.as_slice()].concat();
-            sealing.seal(METADATA, 0, true, &mut sealed, 0).unwrap();
+            let tag = sealing.seal(METADATA, 0, true, &mut sealed).unwrap();
+            sealed.extend(tag);
             assert!(sealing.open_metadata(sealed).is_none(), "says {said}");
         }
     }

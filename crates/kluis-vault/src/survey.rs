@@ -56,7 +56,7 @@ pub struct Candidate {
 pub struct Examined {
     /// The metadata that was kept with the object; `None` where it does not open.
     pub metadata: Option<Vec<u8>>,
-    /// SHA-256 over the object; `None` where it was not read or a chunk does not open.
+    /// BLAKE3 over the object; `None` where it was not read or a chunk does not open.
     pub digest: Option<[u8; 32]>,
     /// Bytes of the object that were read.
     pub bytes: u64,

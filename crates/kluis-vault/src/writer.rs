@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use crc32fast::Hasher;
+use blake3::Hasher;
+use crc32fast::Hasher as Checksum;
 use kluis_keys::{ObjectId, ObjectKey, StudyKey};
 
 use crate::{
     RecordHeader, RecordKind, VaultError,
-    disk::{Shared, Spill},
+    disk::{AlignedBytes, Shared, Spill},
     limits::{
         INLINE_METADATA_BYTES, METADATA_BYTES, OBJECT_BYTES, SLOW_SPILL_HAND_BYTES, SLOW_SPILL_WRITE_BYTES,
         SPILL_HAND_BYTES, SPILL_WRITE_BYTES,
@@ -25,11 +26,13 @@ pub struct ObjectWriter {
     /// Set up at the first chunk.
     sealing: Option<Arc<Sealing>>,
     /// Room for the header (until spilled), sealed chunks, and from `open` on the plain bytes of the open chunk.
-    buffer: Vec<u8>,
+    buffer: AlignedBytes,
     open: usize,
     chunks: u64,
     plain_length: u64,
-    checksum: Hasher,
+    /// Of the chunks that are sealed.
+    digest: Hasher,
+    checksum: Checksum,
     spill: Option<Spill>,
     /// It goes to a file because memory is short: with as little of it as will do.
     is_slow: bool,
@@ -46,7 +49,7 @@ pub struct SealedObject {
 
 /// A whole record but for its header, for which there is room at the front.
 pub(crate) enum SealedBytes {
-    Memory(Vec<u8>),
+    Memory(AlignedBytes),
     Spilled(Spill),
 }
 
@@ -57,11 +60,12 @@ impl ObjectWriter {
             id: ObjectId::random(),
             key: ObjectKey::random(),
             sealing: None,
-            buffer: vec![0; HEADER_LEN],
-            open: HEADER_LEN,
+            buffer: AlignedBytes::default(),
+            open: 0,
             chunks: 0,
             plain_length: 0,
-            checksum: Hasher::new(),
+            digest: Hasher::new(),
+            checksum: Checksum::new(),
             spill: None,
             is_slow: false,
             is_broken: false,
@@ -81,6 +85,14 @@ impl ObjectWriter {
         self.plain_length
     }
 
+    /// BLAKE3 of the plain bytes taken so far.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = self.digest.clone();
+        digest.update(self.buffer.rest(self.open));
+        *digest.finalize().as_bytes()
+    }
+
     /// Takes the next bytes. Seals on the caller's task; waits only when sealed bytes of a large object go to disk.
     ///
     /// # Errors
@@ -92,6 +104,7 @@ impl ObjectWriter {
         }
         let length = self.plain_length.checked_add(bytes.len() as u64).filter(|length| *length <= OBJECT_BYTES);
         self.plain_length = length.ok_or(VaultError::ObjectTooLong)?;
+        self.make_room_for_header();
         let mut rest = bytes;
         while !rest.is_empty() {
             // A full chunk stays open until more arrives: only then is it known not to be the last.
@@ -102,7 +115,7 @@ impl ObjectWriter {
                 room = CHUNK_LEN;
             }
             let (now, later) = rest.split_at(room.min(rest.len()));
-            self.buffer.extend_from_slice(now);
+            self.buffer.extend(now);
             rest = later;
         }
         self.is_broken = false;
@@ -133,15 +146,26 @@ impl ObjectWriter {
         if self.spill.is_none() {
             self.is_slow = true;
             // the open chunk is not sealed yet
-            let open = self.buffer.split_off(self.open);
+            self.make_room_for_header();
+            let open = self.buffer.rest(self.open).to_vec();
+            self.buffer.truncate(self.open);
             let spill = Shared::spill(&self.shared, SLOW_SPILL_WRITE_BYTES).await?;
             self.spill = Some(spill);
             self.write_out(0).await?;
-            self.buffer = Vec::with_capacity(SLOW_SPILL_HAND_BYTES.saturating_add(CHUNK_LEN));
-            self.buffer.extend_from_slice(&open);
+            self.buffer = AlignedBytes::with_capacity(SLOW_SPILL_HAND_BYTES.saturating_add(CHUNK_LEN));
+            self.buffer.extend(&open);
         }
         self.is_broken = false;
         Ok(())
+    }
+
+    /// Takes memory at the first byte only: many objects are announced and never come.
+    fn make_room_for_header(&mut self) {
+        if self.buffer.len() == 0 && self.spill.is_none() {
+            self.buffer = self.shared.buffers.take();
+            self.buffer.fill(HEADER_LEN);
+            self.open = HEADER_LEN;
+        }
     }
 
     fn hand_bytes(&self) -> usize {
@@ -157,6 +181,7 @@ impl ObjectWriter {
         if self.is_broken {
             return Err(VaultError::Broken);
         }
+        self.make_room_for_header();
         self.seal_chunk(true)?;
         let metadata = self.seal_metadata(metadata).await?;
         let header = RecordHeader {
@@ -169,11 +194,10 @@ impl ObjectWriter {
         };
         let padding = record::padding(&header);
         let start = self.buffer.len();
-        self.buffer.reserve_exact(metadata.len().saturating_add(padding).saturating_add(record::TRAILER_LEN));
-        self.buffer.extend_from_slice(&metadata);
-        self.buffer.resize(self.buffer.len().saturating_add(padding), 0);
-        self.checksum.update(self.buffer.get(start..).unwrap_or_default());
-        self.buffer.extend(record::trailer(header.record_length(), self.checksum.clone().finalize()));
+        self.buffer.extend(&metadata);
+        self.buffer.fill(self.buffer.len().saturating_add(padding));
+        self.checksum.update(self.buffer.rest(start));
+        self.buffer.extend(&record::trailer(header.record_length(), self.checksum.clone().finalize()));
         self.open = self.buffer.len();
         self.write_out(0).await?;
         let bytes = match self.spill.take() {
@@ -193,8 +217,11 @@ impl ObjectWriter {
 
     fn seal_chunk(&mut self, is_final: bool) -> Result<(), VaultError> {
         let sealing = self.sealing()?;
-        sealing.seal_chunk(self.chunks, is_final, &mut self.buffer, self.open)?;
-        self.checksum.update(self.buffer.get(self.open..).unwrap_or_default());
+        let chunk = self.buffer.rest_mut(self.open);
+        self.digest.update(chunk);
+        let tag = sealing.seal_chunk(self.chunks, is_final, chunk)?;
+        self.buffer.extend(&tag);
+        self.checksum.update(self.buffer.rest(self.open));
         self.chunks = self.chunks.saturating_add(1);
         self.open = self.buffer.len();
         Ok(())

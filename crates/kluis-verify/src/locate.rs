@@ -4,7 +4,6 @@
 
 use std::io::Read;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use kluis_dicom::dictionary;
 use kluis_ledger::Hash;
 
@@ -66,7 +65,7 @@ impl<'a> Pieces<'a> {
             if !is_over && (&mut data_set).take(length).read_to_end(&mut buffer).is_err() {
                 is_over = true;
             }
-            if buffer.len() as u64 == length && digest(&SHA256, &buffer).as_ref() == piece.hash {
+            if buffer.len() as u64 == length && blake3::hash(&buffer) == piece.hash {
                 continue;
             }
             is_over |= (buffer.len() as u64) < length;

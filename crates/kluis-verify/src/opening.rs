@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::proof::{Head, Object, Opening, unhex};
 
-/// The version of leaves that commit to everything which decides what a file says.
-const LEAF_VERSION: u8 = 2;
+/// The version of leaves. Those before were never in a release.
+const LEAF_VERSION: u8 = 3;
 
 /// An entry of the objects log.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub(crate) fn check_commitment(head: &Head, object: &Object) -> Result<(), &'sta
     let entry = entry(object)?;
     let opening = object.opening.as_ref().ok_or("what its leaf commits to is not told")?;
     if entry.v != LEAF_VERSION {
-        return Err("its leaf is of a form that commits to less");
+        return Err("its leaf is of a form that this program does not know");
     }
     if entry.study != head.study || entry.object != opening.object || entry.transport != opening.transport {
         return Err("its leaf is of another object");
@@ -69,7 +69,7 @@ fn message(head: &Head, opening: &Opening) -> Option<Vec<u8>> {
     };
     let received_at = opening.received_at_us.to_be_bytes();
     let fields: [&[u8]; 12] = [
-        b"kluis/object-leaf/2",
+        b"kluis/object-leaf/3",
         &object,
         &digest,
         head.study_uid.as_bytes(),

@@ -116,7 +116,7 @@ impl Leaf {
 pub struct Opening {
     /// Id of the object, 32 hex digits.
     pub object: String,
-    /// SHA-256 of the data set, 64 hex digits.
+    /// BLAKE3 of the data set, 64 hex digits.
     pub digest: String,
     /// Its length in bytes.
     pub length: u64,
@@ -159,7 +159,7 @@ pub struct Part {
     /// Where in the data set each frame begins.
     #[serde(default)]
     pub frames: Vec<u64>,
-    /// SHA-256 of each piece, base64.
+    /// BLAKE3 of each piece, base64.
     pub hashes: String,
 }
 

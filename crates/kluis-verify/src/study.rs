@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
+use blake3::Hasher;
 use kluis_dicom::{
     AeTitle,
     file_meta::{self, FileMeta},
@@ -421,7 +421,7 @@ fn compare(opening: &Opening, name: &str, source: &mut Source) -> Vec<String> {
         let what = if at < 128 { "preamble" } else { "file meta information" };
         differences.push(format!("{what}, byte {at} of the file"));
     }
-    let (mut context, mut length) = (Context::new(&SHA256), 0_u64);
+    let (mut context, mut length) = (Hasher::new(), 0_u64);
     let mut buffer = vec![0; limits::READ_BYTES];
     // a byte more than there should be is enough to know
     let mut rest = file.take(opening.length.saturating_add(1));
@@ -444,7 +444,7 @@ fn compare(opening: &Opening, name: &str, source: &mut Source) -> Vec<String> {
     } else if length < opening.length {
         differences.push(format!("the data set ends after {length} of {} bytes", opening.length));
     }
-    if unhex::<32>(&opening.digest).is_none_or(|digest| context.finish().as_ref() != digest) {
+    if unhex::<32>(&opening.digest).is_none_or(|digest| context.finalize() != digest) {
         differences.push("the data set has another digest".to_owned());
     }
     differences

@@ -242,8 +242,8 @@ impl Walk<'_> {
         place: &Place,
     ) -> Result<(), ArchiveError> {
         for entries in manifest.entries.chunks(kluis_index::limits::MAX_VALUES) {
-            let ids: Vec<_> = entries.iter().map(|entry| entry.ids(manifest)).collect();
-            for (known, entry) in self.inner.index.known(&ids).await?.into_iter().zip(entries) {
+            let uids: Vec<_> = entries.iter().map(|entry| entry.ids(manifest).sop_instance).collect();
+            for (known, entry) in self.inner.index.known(&uids).await?.into_iter().zip(entries) {
                 let is_listed = match known {
                     Known::Sealed(series) => series.iter().any(|series| series.manifest.location == pointer.location),
                     // the row is judged by itself
@@ -363,7 +363,7 @@ impl Walk<'_> {
         leaf: Option<u64>,
         place: Place,
     ) -> Result<(), ArchiveError> {
-        let known = self.inner.index.known(std::slice::from_ref(&record.ids)).await?.into_iter().next();
+        let known = self.inner.index.known(std::slice::from_ref(&record.ids.sop_instance)).await?.into_iter().next();
         let shown = match known {
             Some(Known::Hot(hot)) => Some(hot.object_id),
             Some(Known::Sealed(series)) => match self.inner.sealed_instance(&series, &record.ids.sop_instance).await {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use kluis_dicom::{Uid, attributes::InstanceIds, query::Query};
+use kluis_dicom::{Uid, query::Query};
 use kluis_index::{
     CheckReport, ConflictRow, Contents, Counts, Index, IndexError, Inserted, InstanceEntry, InstanceRow, Known,
     LastRows, ManifestPointer, NewInstance, Page, SealCandidate, SeriesCursor, SeriesEntry, SeriesPage, SeriesRow,
@@ -173,7 +173,7 @@ impl CountedIndex {
 
 #[async_trait]
 impl Index for CountedIndex {
-    async fn insert(&self, batch: Vec<NewInstance>) -> Result<Vec<Inserted>, IndexError> {
+    async fn insert(&self, batch: Arc<[NewInstance]>) -> Result<Vec<Inserted>, IndexError> {
         self.pass("insert")?;
         let inserted = self.index.insert(batch).await?;
         self.pass("inserted").map(|()| inserted)
@@ -185,9 +185,9 @@ impl Index for CountedIndex {
         self.pass("inserted conflicts").map(|()| inserted)
     }
 
-    async fn known(&self, ids: &[InstanceIds]) -> Result<Vec<Known>, IndexError> {
+    async fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Known>, IndexError> {
         self.pass("known")?;
-        self.index.known(ids).await
+        self.index.known(sop_instances).await
     }
 
     async fn conflicts(&self, sop_instance: &Uid) -> Result<Vec<ConflictRow>, IndexError> {

@@ -1,6 +1,6 @@
 //! Questions about one study, series or instance by UID, and about the whole.
 
-use kluis_dicom::attributes::InstanceIds;
+use kluis_dicom::{Uid, attributes::InstanceIds};
 use kluis_policy::RowFilter;
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value as Sql};
 
@@ -16,12 +16,11 @@ use crate::{
 /// Most findings of a check that are listed.
 const MAX_FINDINGS: usize = 1_000;
 
-pub(super) fn known(connection: &Connection, ids: &[InstanceIds]) -> Result<Vec<Known>, IndexError> {
-    ids.iter().map(|ids| known_one(connection, ids)).collect()
+pub(super) fn known(connection: &Connection, sop_instances: &[Uid]) -> Result<Vec<Known>, IndexError> {
+    sop_instances.iter().map(|uid| known_one(connection, uid.as_str())).collect()
 }
 
-fn known_one(connection: &Connection, ids: &InstanceIds) -> Result<Known, IndexError> {
-    let sop = ids.sop_instance.as_str();
+fn known_one(connection: &Connection, sop: &str) -> Result<Known, IndexError> {
     let hot = first(
         connection,
         "find instance",

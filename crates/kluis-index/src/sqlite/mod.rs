@@ -20,10 +20,10 @@ mod directory_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use kluis_dicom::{Uid, attributes::InstanceIds, query::Query};
+use kluis_dicom::{Uid, query::Query};
 use kluis_policy::RowFilter;
 use rusqlite::Connection;
 use time::OffsetDateTime;
@@ -66,7 +66,7 @@ impl SqliteIndex {
 
 #[async_trait]
 impl Index for SqliteIndex {
-    async fn insert(&self, batch: Vec<NewInstance>) -> Result<Vec<Inserted>, IndexError> {
+    async fn insert(&self, batch: Arc<[NewInstance]>) -> Result<Vec<Inserted>, IndexError> {
         check_batch(&batch)?;
         self.database.write(move |connection| insert::insert(connection, &batch)).await
     }
@@ -76,14 +76,14 @@ impl Index for SqliteIndex {
         self.database.write(move |connection| insert::insert_conflicts(connection, &batch)).await
     }
 
-    async fn known(&self, ids: &[InstanceIds]) -> Result<Vec<Known>, IndexError> {
-        if ids.len() > MAX_VALUES {
+    async fn known(&self, sop_instances: &[Uid]) -> Result<Vec<Known>, IndexError> {
+        if sop_instances.len() > MAX_VALUES {
             return Err(IndexError::QueryLimit("instances"));
         }
-        let ids = ids.to_vec();
+        let uids = sop_instances.to_vec();
         // asked before each store: the connection that writes knows its pages, while those that read must decrypt theirs
         // anew after each commit
-        self.database.write(move |connection| lookup::known(connection, &ids)).await
+        self.database.write(move |connection| lookup::known(connection, &uids)).await
     }
 
     async fn conflicts(&self, sop_instance: &Uid) -> Result<Vec<ConflictRow>, IndexError> {

@@ -36,13 +36,13 @@ async fn index_survives_a_restart() {
     let path = directory.path().join("index").join("index.db");
     let watermark = Watermark { pack: 1, offset: 2, objects_size: 3, audit_size: 4 };
     let index = SqliteIndex::open(&path, &KEY).unwrap();
-    index.insert(samples(20)).await.unwrap();
+    index.insert(samples(20).into()).await.unwrap();
     index.set_watermark(watermark).await.unwrap();
     drop(index);
     let index = SqliteIndex::open(&path, &KEY).unwrap();
     assert_eq!(index.watermark().await.unwrap(), Some(watermark));
     assert_eq!(index.counts(&RowFilter::All).await.unwrap().hot_instances, 20);
-    assert_eq!(index.insert(samples(1)).await.unwrap(), [Inserted::Duplicate]);
+    assert_eq!(index.insert(samples(1).into()).await.unwrap(), [Inserted::Duplicate]);
     assert!(index.check().await.unwrap().findings.is_empty());
 }
 
@@ -52,7 +52,7 @@ async fn a_copy_taken_while_running_opens_with_what_was_answered() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.db");
     let index = SqliteIndex::open(&path, &KEY).unwrap();
-    index.insert(samples(20)).await.unwrap();
+    index.insert(samples(20).into()).await.unwrap();
     index.checkpoint().await.unwrap();
     let copy = directory.path().join("copy.db");
     fs::copy(&path, &copy).unwrap();
@@ -96,7 +96,7 @@ async fn damage_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("index.db");
     let index = SqliteIndex::open(&path, &KEY).unwrap();
-    index.insert(samples(500)).await.unwrap();
+    index.insert(samples(500).into()).await.unwrap();
     drop(index);
     let mut bytes = fs::read(&path).unwrap();
     let pages = bytes.len() / 8192;
@@ -162,8 +162,8 @@ async fn writes_that_wait_together_do_not_fail_together() {
     let mut bad =
         vec![Sample { study: 8, ..Sample::default() }.build(), Sample { study: 9, ..Sample::default() }.build()];
     bad[1].location.offset = u64::MAX;
-    let good = |study| index.insert(vec![Sample { study, ..Sample::default() }.build()]);
-    let (first, refused, second, third) = tokio::join!(good(1), index.insert(bad), good(2), good(3));
+    let good = |study| index.insert(vec![Sample { study, ..Sample::default() }.build()].into());
+    let (first, refused, second, third) = tokio::join!(good(1), index.insert(bad.into()), good(2), good(3));
     assert!(matches!(refused, Err(IndexError::OutOfRange(_))));
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
     assert_eq!(index.counts(&RowFilter::All).await.unwrap().studies, 3, "nothing of the batch was written");
@@ -176,7 +176,7 @@ async fn reads_go_on_beside_writes() {
     let writer = index.clone();
     let writing = tokio::spawn(async move {
         for study in 0..50 {
-            writer.insert(vec![Sample { study, ..Sample::default() }.build()]).await.unwrap();
+            writer.insert(vec![Sample { study, ..Sample::default() }.build()].into()).await.unwrap();
         }
     });
     let mut last = 0;

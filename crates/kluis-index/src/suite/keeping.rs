@@ -20,17 +20,17 @@ pub(super) async fn watermark_and_clear(index: &impl Index) {
         ..Sample::default()
     };
     let conflict = Sample { content: 2, ..sample.clone() };
-    index.insert(vec![sample.build(), conflict.build()]).await.unwrap();
+    index.insert(vec![sample.build(), conflict.build()].into()).await.unwrap();
     index.checkpoint().await.unwrap();
     assert_eq!(index.check().await.unwrap(), CheckReport::default());
     index.clear().await.unwrap();
     assert_eq!(index.watermark().await.unwrap(), None);
     assert_eq!(index.counts(&RowFilter::All).await.unwrap(), Counts::default());
-    assert_eq!(index.known(&[sample.build().attributes.ids]).await.unwrap(), [Known::Unknown]);
+    assert_eq!(index.known(&[sample.build().attributes.ids.sop_instance]).await.unwrap(), [Known::Unknown]);
     assert!(index.conflicts(&uid(&[1, 1, 1])).await.unwrap().is_empty());
     assert!(index.search(&Query::all(Level::Study, 10), &RowFilter::All).await.unwrap().matches.is_empty());
     // and it can be filled again
-    assert_eq!(index.insert(vec![sample.build()]).await.unwrap(), [Inserted::New]);
+    assert_eq!(index.insert(vec![sample.build()].into()).await.unwrap(), [Inserted::New]);
     let infix = query(Level::Study, &[(kluis_dicom::Tag(0x0010, 0x0010), Matching::Wildcard("*oekst*".to_owned()))]);
     assert_eq!(index.search(&infix, &RowFilter::All).await.unwrap().matches.len(), 1);
     assert_eq!(index.check().await.unwrap(), CheckReport::default());

@@ -80,7 +80,7 @@ pub(super) async fn computed_attributes(index: &impl Index) {
     let sample = |series, instance, modality| Sample { series, instance, modality, ..Sample::default() };
     let first = [sample(1, 1, "PR"), sample(1, 2, "PR"), sample(2, 1, "CT"), sample(3, 1, "CT")];
     index.insert(first.iter().map(Sample::build).collect()).await.unwrap();
-    index.insert(vec![Sample { study: 2, ..Sample::default() }.build()]).await.unwrap();
+    index.insert(vec![Sample { study: 2, ..Sample::default() }.build()].into()).await.unwrap();
     for is_sealed in [false, true] {
         if is_sealed {
             seal_all(index).await;
@@ -104,7 +104,7 @@ pub(super) async fn computed_attributes(index: &impl Index) {
     }
     // a late instance counts beside the sealed ones
     let late = sample(2, 2, "CT").build();
-    index.insert(vec![late]).await.unwrap();
+    index.insert(vec![late].into()).await.unwrap();
     let query = Query { study: Some(uid(&[1])), ..query(Level::Series, &[]) };
     let page = index.search(&query, &RowFilter::All).await.unwrap();
     let counts: Vec<_> =

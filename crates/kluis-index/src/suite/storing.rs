@@ -10,13 +10,14 @@ pub(super) async fn new_duplicate_and_conflict(index: &impl Index) {
     let first = Sample { name: "A^B".to_owned(), ..Sample::default() };
     let other = Sample { content: 2, ..first.clone() };
     let second = Sample { instance: 2, ..first.clone() };
-    let outcomes = index.insert(vec![first.build(), first.build(), other.build(), second.build()]).await.unwrap();
+    let outcomes =
+        index.insert(vec![first.build(), first.build(), other.build(), second.build()].into()).await.unwrap();
     assert_eq!(
         outcomes,
         [Inserted::New, Inserted::Duplicate, Inserted::Conflict, Inserted::New],
         "an instance of a batch is known to those behind it"
     );
-    let outcomes = index.insert(vec![other.build(), first.build()]).await.unwrap();
+    let outcomes = index.insert(vec![other.build(), first.build()].into()).await.unwrap();
     assert_eq!(outcomes, [Inserted::Conflict, Inserted::Duplicate]);
 
     let conflicts = index.conflicts(&uid(&[1, 1, 1])).await.unwrap();
@@ -41,12 +42,12 @@ pub(super) async fn known_sop_instance_in_another_study(index: &impl Index) {
     let first = Sample::default().build();
     let mut stray = Sample { study: 2, content: 2, ..Sample::default() }.build();
     stray.attributes.ids.sop_instance = first.attributes.ids.sop_instance.clone();
-    let stray_ids = stray.attributes.ids.clone();
-    assert_eq!(index.insert(vec![first.clone()]).await.unwrap(), [Inserted::New]);
-    assert_eq!(index.insert(vec![stray]).await.unwrap(), [Inserted::Conflict]);
+    let same = first.attributes.ids.sop_instance.clone();
+    assert_eq!(index.insert(vec![first.clone()].into()).await.unwrap(), [Inserted::New]);
+    assert_eq!(index.insert(vec![stray].into()).await.unwrap(), [Inserted::Conflict]);
     assert!(index.study(&uid(&[2])).await.unwrap().is_none(), "a conflict makes no study");
-    let unknown = Sample { instance: 9, ..Sample::default() }.build().attributes.ids;
-    let known = index.known(&[stray_ids, unknown]).await.unwrap();
+    let unknown = Sample { instance: 9, ..Sample::default() }.build().attributes.ids.sop_instance;
+    let known = index.known(&[same, unknown]).await.unwrap();
     let [Known::Hot(hot), Known::Unknown] = &known[..] else { panic!("{known:?}") };
     assert_eq!(hot.ids, first.attributes.ids, "its own study and series");
     assert_eq!((hot.digest, hot.location, hot.object_id), (first.digest, first.location, first.object_id));
@@ -63,10 +64,10 @@ pub(super) async fn rows_as_they_went_in(index: &impl Index) {
         ..Sample::default()
     };
     let new = sample.build();
-    index.insert(vec![new.clone()]).await.unwrap();
+    index.insert(vec![new.clone()].into()).await.unwrap();
     // the first instance names the study and the series, whatever a later one says
     let later = Sample { instance: 2, name: "X".to_owned(), referring: "X", modality: "CT", arrival: 7, ..sample };
-    index.insert(vec![later.build()]).await.unwrap();
+    index.insert(vec![later.build()].into()).await.unwrap();
 
     let study = index.study(&uid(&[1])).await.unwrap().unwrap();
     assert_eq!((study.uid, study.referring.as_str(), study.key_id), (uid(&[1]), "Van Dijk^Anna", new.key_id));
@@ -101,7 +102,7 @@ pub(super) async fn series_with_one_uid_in_two_studies(index: &impl Index) {
     let first = Sample::default().build();
     let mut second = Sample { study: 2, ..Sample::default() }.build();
     second.attributes.ids.series = first.attributes.ids.series.clone();
-    assert_eq!(index.insert(vec![first, second]).await.unwrap(), [Inserted::New, Inserted::New]);
+    assert_eq!(index.insert(vec![first, second].into()).await.unwrap(), [Inserted::New, Inserted::New]);
     for study in [1, 2] {
         let series = index.series_of(&uid(&[study]), &RowFilter::All).await.unwrap();
         assert_eq!(

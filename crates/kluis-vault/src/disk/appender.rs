@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Location, RecordHeader, SealedObject, VaultError,
-    limits::{BATCH_BYTES, STAGED_BYTES},
-    record::{HEADER_LEN, PAGE},
+    limits::{BATCH_BYTES, LARGE_RECORD_BYTES, STAGED_BYTES},
+    record::PAGE,
     writer::SealedBytes,
 };
 
@@ -19,7 +19,7 @@ use super::{
     shared::{Counters, Shared},
     spill::Spill,
     staging::Staging,
-    storage::PackFile,
+    storage::{PackFile, write_full},
 };
 
 type Reply = oneshot::Sender<Result<Vec<Location>, VaultError>>;
@@ -125,9 +125,9 @@ impl Appender {
 
     /// Writes and syncs requests together. Where that cannot be written, each is tried alone, so that nobody is refused
     /// for a neighbour's sake; a failed sync refuses all.
-    fn commit_group(&mut self, group: Vec<Request>, durable: &mut Vec<Durable>) {
+    fn commit_group(&mut self, mut group: Vec<Request>, durable: &mut Vec<Durable>) {
         let is_written = group.iter().any(|request| request.bytes() > 0);
-        let written = if is_written { self.write(&group) } else { Ok(Vec::new()) };
+        let written = if is_written { self.write(&mut group) } else { Ok(Vec::new()) };
         let locations = match written {
             Ok(locations) => locations,
             Err(error) => {
@@ -149,14 +149,18 @@ impl Appender {
         for Request { objects, reply } in group {
             let places = objects.into_iter().filter_map(|SealedObject { header, bytes }| match bytes {
                 SealedBytes::Spilled(spill) => Some(Place::Spilled(Box::new(header), spill)),
-                SealedBytes::Memory(_) => locations.next().map(Place::Kept),
+                SealedBytes::Memory(record) => {
+                    self.shared.buffers.give(record);
+                    locations.next().map(Place::Kept)
+                }
             });
             durable.push(Durable { reply, places: places.collect() });
         }
     }
 
-    /// Writes the gathered objects of all requests, one behind the other, from a page of their own on.
-    fn write(&mut self, group: &[Request]) -> Result<Vec<Location>, VaultError> {
+    /// Writes the gathered objects of all requests, from a page of their own on. Small ones are put together, one behind
+    /// the other; a large one begins on a page of its own, and is written from the memory in which it was sealed.
+    fn write(&mut self, group: &mut [Request]) -> Result<Vec<Location>, VaultError> {
         if self.current.is_none() {
             self.current = Some(self.begin_pack()?);
         }
@@ -169,12 +173,24 @@ impl Appender {
             end = pack::FIRST_RECORD;
         }
         let mut locations = Vec::new();
-        for SealedObject { header, bytes } in group.iter().flat_map(|request| &request.objects) {
+        for SealedObject { header, bytes } in group.iter_mut().flat_map(|request| &mut request.objects) {
             let SealedBytes::Memory(record) = bytes else { continue };
+            let is_large = header.record_length() >= LARGE_RECORD_BYTES;
+            if is_large {
+                self.staging.end(&*current.file).map_err(failed)?;
+                end = end.checked_next_multiple_of(PAGE).ok_or(VaultError::Closed)?;
+            }
             let location = header.location(current.pack, end);
-            self.staging.put(&*current.file, &header.encode(current.pack, end)).map_err(failed)?;
-            self.staging.put(&*current.file, record.get(HEADER_LEN..).unwrap_or_default()).map_err(failed)?;
-            end = location.end().offset;
+            *record.first_mut().ok_or(VaultError::Closed)? = header.encode(current.pack, end);
+            if is_large {
+                record.fill_page();
+                write_full(&*current.file, record.rest(0), end).map_err(failed)?;
+                end = location.end().offset.checked_next_multiple_of(PAGE).ok_or(VaultError::Closed)?;
+                self.staging.begin(end);
+            } else {
+                self.staging.put(&*current.file, record.rest(0)).map_err(failed)?;
+                end = location.end().offset;
+            }
             locations.push(location);
         }
         self.staging.end(&*current.file).map_err(failed)?;

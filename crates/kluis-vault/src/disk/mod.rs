@@ -4,6 +4,7 @@
 //! appends to a pack of an earlier one. An object too large for memory arrives in a file `<32 hex digits>.part`, already
 //! sealed, which becomes a pack of its own when it is committed.
 
+mod aligned;
 mod appender;
 mod pack;
 mod recovery;
@@ -25,11 +26,11 @@ use crate::{
 };
 
 pub use self::storage::{PackFile, Storage};
+pub(crate) use self::{aligned::AlignedBytes, shared::Shared, spill::Spill};
 use self::{
     appender::{Appender, Request},
     shared::{Counters, DiskRecord},
 };
-pub(crate) use self::{shared::Shared, spill::Spill};
 
 /// How a disk vault behaves.
 #[derive(Debug, Clone)]

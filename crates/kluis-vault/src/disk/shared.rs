@@ -17,7 +17,9 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use crate::{Location, Position, RecordHeader, RecordPart, VaultError, limits::SCAN_RECORDS, reader::RecordBytes};
 
 use super::{
-    Settings, pack,
+    Settings,
+    aligned::Buffers,
+    pack,
     spill::Spill,
     storage::{PackFile, Storage, read_full},
 };
@@ -27,6 +29,7 @@ pub(crate) struct Shared {
     pub(super) storage: Arc<dyn Storage>,
     pub(crate) settings: Settings,
     pub(super) counters: Counters,
+    pub(crate) buffers: Buffers,
     files: Mutex<LruCache<u64, Arc<dyn PackFile>>>,
     readers: Arc<Semaphore>,
     /// Every pack. Of those written by this process, the end of what is durable; the others end where the file does.
@@ -61,6 +64,7 @@ impl Shared {
             readers: Arc::new(Semaphore::new(settings.readers.max(1))),
             packs: Mutex::new(packs.map(|pack| (pack, None)).collect()),
             counters: Counters::default(),
+            buffers: Buffers::default(),
             settings,
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use kluis_keys::ObjectId;
 use tokio::task::spawn_blocking;
 
-use crate::{RecordHeader, VaultError, limits::SPILL_HAND_BYTES};
+use crate::{RecordHeader, VaultError, limits::SPILL_HAND_BYTES, record::CHUNK_LEN};
 
 use super::{
+    aligned::AlignedBytes,
     pack,
     shared::Shared,
     staging::Staging,
@@ -56,13 +57,12 @@ impl Spill {
     }
 
     /// Appends sealed bytes; gives the buffer back, empty.
-    pub(crate) async fn append(mut self, mut bytes: Vec<u8>) -> Result<(Self, Vec<u8>), VaultError> {
+    pub(crate) async fn append(mut self, mut bytes: AlignedBytes) -> Result<(Self, AlignedBytes), VaultError> {
         let written = spawn_blocking(move || {
-            self.staging.put(&*self.file, &bytes).map_err(|source| VaultError::io("write", source))?;
-            bytes.clear();
+            self.staging.put(&*self.file, bytes.rest(0)).map_err(|source| VaultError::io("write", source))?;
+            bytes.truncate(0);
             // The first part was everything gathered so far; from now on there is less at a time.
-            bytes.shrink_to(SPILL_HAND_BYTES.saturating_mul(2));
-            Ok((self, bytes))
+            Ok((self, bytes.no_larger_than(SPILL_HAND_BYTES.saturating_add(2 * CHUNK_LEN))))
         });
         written.await.map_err(|_| VaultError::Closed)?
     }

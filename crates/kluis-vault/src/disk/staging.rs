@@ -1,19 +1,16 @@
-//! Memory in which bytes are put together before they are written: page-aligned, so that the write can go past the page
-//! cache. Writing gigabytes through the cache costs a copy of each page and makes readers wait for its writeback.
+//! Memory in which bytes are put together before they are written.
 
 use std::io;
 
-use crate::record::PAGE;
-
-use super::storage::{PackFile, write_full};
+use super::{
+    aligned::AlignedBytes,
+    storage::{PackFile, write_full},
+};
 
 /// Gathers consecutive bytes of one file and writes them in large aligned pieces.
 pub(super) struct Staging {
-    memory: Vec<u8>,
-    /// The first aligned byte of the memory.
-    skew: usize,
+    gathered: AlignedBytes,
     capacity: usize,
-    filled: usize,
     /// Where in the file the first gathered byte belongs; a multiple of the page.
     at: u64,
 }
@@ -21,29 +18,23 @@ pub(super) struct Staging {
 impl Staging {
     /// Memory for pieces of this many bytes, a multiple of the page.
     pub(super) fn new(capacity: usize) -> Self {
-        let page = PAGE as usize;
-        let memory = vec![0; capacity.saturating_add(page)];
-        let skew = memory.as_ptr().align_offset(page).min(page);
-        Self { memory, skew, capacity, filled: 0, at: 0 }
+        Self { gathered: AlignedBytes::with_capacity(capacity), capacity, at: 0 }
     }
 
     /// Forgets what was gathered, and begins at a page of the file.
     pub(super) fn begin(&mut self, at: u64) {
-        self.filled = 0;
+        self.gathered.truncate(0);
         self.at = at;
     }
 
     /// Takes the next bytes of the file; writes where the memory is full.
     pub(super) fn put(&mut self, file: &dyn PackFile, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let room = self.capacity.saturating_sub(self.filled);
+            let room = self.capacity.saturating_sub(self.gathered.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            let from = self.skew.saturating_add(self.filled);
-            let place = self.memory.get_mut(from..from.saturating_add(now.len())).ok_or(io::ErrorKind::OutOfMemory)?;
-            place.copy_from_slice(now);
-            self.filled = self.filled.saturating_add(now.len());
+            self.gathered.extend(now);
             bytes = later;
-            if self.filled == self.capacity {
+            if self.gathered.len() >= self.capacity {
                 self.write(file)?;
             }
         }
@@ -52,18 +43,14 @@ impl Staging {
 
     /// Fills the last page with zeros and writes it all. The next byte then begins a page.
     pub(super) fn end(&mut self, file: &dyn PackFile) -> io::Result<()> {
-        let full = self.filled.next_multiple_of(PAGE as usize);
-        let (from, to) = (self.skew.saturating_add(self.filled), self.skew.saturating_add(full));
-        self.memory.get_mut(from..to).ok_or(io::ErrorKind::OutOfMemory)?.fill(0);
-        self.filled = full;
+        self.gathered.fill_page();
         self.write(file)
     }
 
     fn write(&mut self, file: &dyn PackFile) -> io::Result<()> {
-        let bytes = self.memory.get(self.skew..self.skew.saturating_add(self.filled)).unwrap_or_default();
-        write_full(file, bytes, self.at)?;
-        self.at = self.at.saturating_add(self.filled as u64);
-        self.filled = 0;
+        write_full(file, self.gathered.rest(0), self.at)?;
+        self.at = self.at.saturating_add(self.gathered.len() as u64);
+        self.gathered.truncate(0);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{io, sync::Arc};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use blake3::Hasher;
 
 use crate::{
     Candidate, Examined, Gap, Location, Position, RecordHeader, RecordPart, Stray, Survey, VaultError,
@@ -241,7 +241,7 @@ impl Reading<'_> {
         examined: &mut Examined,
     ) -> io::Result<()> {
         let header = &self.candidate.header;
-        let mut digest = Context::new(&SHA256);
+        let mut digest = Hasher::new();
         let (mut left, mut at, mut is_whole) = (header.plain_length, HEADER_LEN as u64, sealing.is_some());
         for number in 0..header.chunks() {
             let length = usize::try_from(left).map_or(CHUNK_LEN, |left| left.min(CHUNK_LEN));
@@ -263,7 +263,7 @@ impl Reading<'_> {
             at = at.saturating_add(length as u64).saturating_add(TAG_LEN as u64);
         }
         examined.bytes = header.plain_length;
-        examined.digest = if is_whole { digest.finish().as_ref().try_into().ok() } else { None };
+        examined.digest = is_whole.then(|| *digest.finalize().as_bytes());
         Ok(())
     }
 

@@ -140,7 +140,7 @@ async fn the_database_and_the_memory_agree() {
         let series = 1 + dice.roll(3) as u32;
         batch.extend((1..=series).map(|series| sample(&mut dice, study, series).build()));
     }
-    index.insert(batch).await.unwrap();
+    index.insert(batch.into()).await.unwrap();
     let all = index.search(&Query::all(Level::Study, 1000), &RowFilter::All).await.unwrap().matches;
     assert_eq!(all.len(), 120);
     let mut found = 0;

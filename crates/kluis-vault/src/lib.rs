@@ -4,6 +4,7 @@
 //! ([`Vault::commit`]), and read back chunk by chunk, each one verified ([`ObjectReader`]). The vault knows nothing of
 //! DICOM, and holds no key but while an object is written or read.
 
+mod buffers;
 mod disk;
 mod error;
 mod limits;

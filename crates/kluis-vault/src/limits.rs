@@ -15,6 +15,15 @@ pub(crate) const SEALED_METADATA_BYTES: u64 = METADATA_BYTES as u64 + 1024 * 102
 /// Plain bytes of one piece of a stream.
 pub(crate) const PIECE_BYTES: u64 = 512 * 1024;
 
+/// Chunks that are read from the disk at once.
+pub(crate) const READ_CHUNKS: usize = 16;
+
+/// A buffer for so many chunks, sealed, and for the one more that a range may touch.
+pub(crate) const READ_BUFFER_BYTES: usize = (READ_CHUNKS + 1) * (64 * 1024 + 16);
+
+/// So many of those are kept for the next reads.
+pub(crate) const IDLE_READ_BUFFERS: usize = 12;
+
 /// Metadata longer than this is compressed and opened off the async workers.
 pub(crate) const INLINE_METADATA_BYTES: usize = 128 * 1024;
 

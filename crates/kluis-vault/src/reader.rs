@@ -9,14 +9,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::Stream;
 use kluis_keys::StudyKey;
 use tokio::sync::mpsc;
 
 use crate::{
     Location, RecordHeader, RecordPart, VaultError,
-    limits::{INLINE_METADATA_BYTES, PIECE_BYTES, READ_BYTES},
+    buffers::{ReadBuffer, ReadBuffers},
+    limits::{INLINE_METADATA_BYTES, PIECE_BYTES, READ_BYTES, READ_CHUNKS},
     record::{CHUNK_LEN, HEADER_LEN, TAG_LEN},
     sealing::Sealing,
 };
@@ -27,8 +28,8 @@ const SEALED_CHUNK: u64 = CHUNK + TAG_LEN as u64;
 /// The stored bytes of one record, wherever they are.
 #[async_trait]
 pub(crate) trait RecordBytes: Send + Sync {
-    /// Exactly this many bytes from this place in the record.
-    async fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, VaultError>;
+    /// Fills the buffer from this place in the record.
+    async fn read(&self, offset: u64, buffer: ReadBuffer) -> Result<ReadBuffer, VaultError>;
 }
 
 /// Reads an object: any range of it, decrypting the chunks that the range touches, each one verified. Cheap to clone.
@@ -43,6 +44,7 @@ struct Inner {
     sealing: Arc<Sealing>,
     metadata: Vec<u8>,
     record: Box<dyn RecordBytes>,
+    buffers: Arc<ReadBuffers>,
 }
 
 impl ObjectReader {
@@ -53,6 +55,7 @@ impl ObjectReader {
         metadata: Vec<u8>,
         key: &StudyKey,
         record: Box<dyn RecordBytes>,
+        buffers: Arc<ReadBuffers>,
     ) -> Result<Self, VaultError> {
         if header.key != key.id() {
             return Err(VaultError::OtherKey { location });
@@ -68,7 +71,7 @@ impl ObjectReader {
             opened.map_err(|_| VaultError::Closed)?
         };
         let metadata = metadata.ok_or(damaged(RecordPart::Metadata))?;
-        Ok(Self { inner: Arc::new(Inner { location, header, sealing, metadata, record }) })
+        Ok(Self { inner: Arc::new(Inner { location, header, sealing, metadata, record, buffers }) })
     }
 
     /// What the record says of itself.
@@ -95,24 +98,7 @@ impl ObjectReader {
     /// [`VaultError::Range`]; [`VaultError::Damaged`] with the chunk; [`VaultError::Io`].
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, VaultError> {
         self.check_range(&range, READ_BYTES)?;
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        let mut at = range.start;
-        while at < range.end {
-            let end = piece_end(at, range.end);
-            let piece = self.inner.piece(at..end).await?;
-            if at == range.start {
-                first = piece;
-            } else {
-                if rest.is_empty() {
-                    rest.reserve(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
-                    rest.extend_from_slice(&first);
-                }
-                rest.extend_from_slice(&piece);
-            }
-            at = end;
-        }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        if range.is_empty() { Ok(Bytes::new()) } else { self.inner.piece(range).await }
     }
 
     /// Streams a range in pieces of at most 512 KiB, the next one read while the last is on its way. Must be called
@@ -164,33 +150,32 @@ fn piece_end(at: u64, end: u64) -> u64 {
 }
 
 impl Inner {
-    /// A non-empty range within the object, of a few chunks.
+    /// A non-empty range within the object.
     async fn piece(&self, range: Range<u64>) -> Result<Bytes, VaultError> {
         let (first, last) = (range.start / CHUNK, range.end.saturating_sub(1) / CHUNK);
         let plain_start = first.saturating_mul(CHUNK);
         let plain_end = last.saturating_add(1).saturating_mul(CHUNK).min(self.header.plain_length);
-        let chunks = last.saturating_sub(first).saturating_add(1);
-        let plain_length = plain_end.saturating_sub(plain_start);
-        let sealed_length = plain_length.saturating_add(chunks.saturating_mul(TAG_LEN as u64));
-        let offset = first.saturating_mul(SEALED_CHUNK).saturating_add(HEADER_LEN as u64);
-        let sealed = self.record.read(offset, as_length(sealed_length)).await?;
-
-        let mut plain = vec![0; as_length(plain_length)];
-        let sealed_chunks = sealed.chunks(CHUNK_LEN.saturating_add(TAG_LEN));
+        let mut plain = ReadBuffers::take(&self.buffers, as_length(plain_end.saturating_sub(plain_start)));
         let mut number = first;
-        for (from, to) in sealed_chunks.zip(plain.chunks_mut(CHUNK_LEN)) {
-            let is_final = number.saturating_add(1) == self.header.chunks();
-            let opened = self.sealing.open_chunk(number, is_final, from, to);
-            opened.ok_or(VaultError::Damaged { location: self.location, part: RecordPart::Chunk(number) })?;
-            number = number.saturating_add(1);
+        for chunks in plain.chunks_mut(READ_CHUNKS * CHUNK_LEN) {
+            let tags = chunks.len().div_ceil(CHUNK_LEN).saturating_mul(TAG_LEN);
+            let sealed = ReadBuffers::take(&self.buffers, chunks.len().saturating_add(tags));
+            let offset = number.saturating_mul(SEALED_CHUNK).saturating_add(HEADER_LEN as u64);
+            let sealed = self.record.read(offset, sealed).await?;
+            for (from, to) in sealed.chunks(CHUNK_LEN.saturating_add(TAG_LEN)).zip(chunks.chunks_mut(CHUNK_LEN)) {
+                let is_final = number.saturating_add(1) == self.header.chunks();
+                let opened = self.sealing.open_chunk(number, is_final, from, to);
+                opened.ok_or(VaultError::Damaged { location: self.location, part: RecordPart::Chunk(number) })?;
+                number = number.saturating_add(1);
+            }
         }
         let skip = as_length(range.start.saturating_sub(plain_start));
         let keep = as_length(range.end.saturating_sub(range.start));
-        Ok(Bytes::from(plain).slice(skip..skip.saturating_add(keep)))
+        Ok(Bytes::from_owner(plain).slice(skip..skip.saturating_add(keep)))
     }
 }
 
-/// Lengths here are those of a piece, a few hundred KiB.
+/// Lengths here are those of a piece, at most [`READ_BYTES`] and two chunks.
 fn as_length(length: u64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }

@@ -122,7 +122,8 @@ impl Vault for DiskVault {
 
     async fn open(&self, location: Location, key: &StudyKey) -> Result<ObjectReader, VaultError> {
         let (record, header, metadata) = self.blocking(move |shared| DiskRecord::open(shared, location)).await?;
-        ObjectReader::new(location, header, metadata, key, Box::new(record)).await
+        ObjectReader::new(location, header, metadata, key, Box::new(record), Arc::clone(&self.shared.read_buffers))
+            .await
     }
 
     async fn inspect(&self, location: Location) -> Result<RecordHeader, VaultError> {

@@ -14,7 +14,12 @@ use async_trait::async_trait;
 use lru::LruCache;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{Location, Position, RecordHeader, RecordPart, VaultError, limits::SCAN_RECORDS, reader::RecordBytes};
+use crate::{
+    Location, Position, RecordHeader, RecordPart, VaultError,
+    buffers::{ReadBuffer, ReadBuffers},
+    limits::SCAN_RECORDS,
+    reader::RecordBytes,
+};
 
 use super::{
     Settings,
@@ -30,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(super) counters: Counters,
     pub(crate) buffers: Buffers,
+    pub(super) read_buffers: Arc<ReadBuffers>,
     files: Mutex<LruCache<u64, Arc<dyn PackFile>>>,
     readers: Arc<Semaphore>,
     /// Every pack. Of those written by this process, the end of what is durable; the others end where the file does.
@@ -65,6 +71,7 @@ impl Shared {
             packs: Mutex::new(packs.map(|pack| (pack, None)).collect()),
             counters: Counters::default(),
             buffers: Buffers::default(),
+            read_buffers: Arc::default(),
             settings,
         }
     }
@@ -212,16 +219,19 @@ impl DiskRecord {
 
     fn read_now(&self, offset: u64, length: usize) -> Result<Vec<u8>, VaultError> {
         let mut bytes = vec![0; length];
-        let read = read_full(&*self.file, &mut bytes, self.location.offset.saturating_add(offset));
-        read.map_err(|source| read_error(self.location, source))?;
-        Ok(bytes)
+        self.fill(offset, &mut bytes).map(|()| bytes)
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), VaultError> {
+        let read = read_full(&*self.file, buffer, self.location.offset.saturating_add(offset));
+        read.map_err(|source| read_error(self.location, source))
     }
 }
 
 #[async_trait]
 impl RecordBytes for DiskRecord {
-    async fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, VaultError> {
+    async fn read(&self, offset: u64, mut buffer: ReadBuffer) -> Result<ReadBuffer, VaultError> {
         let record = Self { shared: Arc::clone(&self.shared), file: Arc::clone(&self.file), location: self.location };
-        Shared::reading(&self.shared, move |_| record.read_now(offset, length)).await
+        Shared::reading(&self.shared, move |_| record.fill(offset, &mut buffer).map(|()| buffer)).await
     }
 }

@@ -83,7 +83,8 @@ mod tests {
         drop(large);
         drop(ReadBuffers::take(&home, 10));
         assert_eq!(idle(), 1);
-        let many: Vec<ReadBuffer> = (0..IDLE_READ_BUFFERS + 5).map(|_| ReadBuffers::take(&home, READ_BUFFER_BYTES)).collect();
+        let many: Vec<ReadBuffer> =
+            (0..IDLE_READ_BUFFERS + 5).map(|_| ReadBuffers::take(&home, READ_BUFFER_BYTES)).collect();
         drop(many);
         assert_eq!(idle(), IDLE_READ_BUFFERS);
     }

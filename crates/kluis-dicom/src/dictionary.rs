@@ -6,6 +6,11 @@ use dicom_core::{
 };
 use dicom_dictionary_std::StandardDataDictionary;
 
+/// Sets the tables up, which takes some milliseconds: else whoever asks first waits for it.
+pub fn load() {
+    let _ = (vr(Tag(0x0008, 0x0018)), tag("SOPInstanceUID"));
+}
+
 /// The VR of an attribute; `None` where the standard does not know it (private attributes among them).
 ///
 /// Where the VR depends on other attributes: `US` for "US or SS", `OW` for "OB or OW" (PS3.5 A.1), `OB` for pixel data.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Slices of one run into a system that is as quick as it can be.
-const SLICES: usize = 480;
+const SLICES: usize = 960;
 /// Without TCP_NODELAY a DCMTK peer takes 16 to 25 a second.
 const SLICES_OF_SLOW: usize = 40;
 

@@ -12,7 +12,7 @@ use crate::{
     slices::{self, Slice},
 };
 
-const SLICES: usize = 320;
+const SLICES: usize = 640;
 const SLICES_A_REQUEST: usize = 10;
 const BOUNDARY: &str = "kluis-bench-boundary";
 

@@ -21,7 +21,7 @@ const PAGE_BYTES: u32 = 8192;
 /// SHA-512 of the default, which took a tenth of the time of storing.
 const PAGE_CHECK: &str = "PRAGMA cipher_hmac_algorithm = HMAC_SHA256";
 /// Pages in the write-ahead log at which it is carried over: each time costs two syncs.
-const LOG_PAGES: u32 = 4_000;
+pub(super) const LOG_PAGES: u32 = 2_000;
 /// How long a connection waits for another process, in milliseconds. Within a process nobody waits: one writer.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 /// Prepared statements kept by each connection.
@@ -62,6 +62,16 @@ pub(super) fn open_writer(path: &Path, key: &[u8; 32], profile: Profile) -> Resu
 /// Opens a connection that reads; the one that writes must be open.
 pub(super) fn open_reader(path: &Path, key: &[u8; 32], profile: Profile) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(at("open"))?;
+    unlock(&connection, key)?;
+    connection.execute_batch(&pragmas(profile)).map_err(at("configure"))?;
+    harden(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the connection that does nothing but carry the log over; the one that writes must be open.
+pub(super) fn open_carrier(path: &Path, key: &[u8; 32], profile: Profile) -> Result<Connection, IndexError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(at("open"))?;
     unlock(&connection, key)?;
     connection.execute_batch(&pragmas(profile)).map_err(at("configure"))?;

@@ -12,7 +12,10 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::connection::{Profile, at, of_code, open_reader, open_writer};
+use super::{
+    connection::{Profile, at, of_code, open_reader, open_writer},
+    log::Log,
+};
 use crate::IndexError;
 
 /// Writes that wait; more callers wait for a place.
@@ -48,18 +51,22 @@ enum Job {
     Write(Write),
     /// Outside of any transaction.
     Alone(Box<dyn FnOnce(&Connection) + Send>),
+    /// The log is to be carried over soon.
+    Carry,
 }
 
 impl Database {
     /// Opens or makes the file. Blocks.
     pub fn open(path: &Path, key: &[u8; 32], profile: Profile) -> Result<Self, IndexError> {
-        let connection = open_writer(path, key, profile)?;
+        let mut connection = open_writer(path, key, profile)?;
+        // of a durable database the log stays short, and who destroys a key must find nobody else at it
+        let log = if profile.is_durable { None } else { Some(Log::start(&mut connection, path, key, profile)?) };
         let idle: Vec<Connection> =
             (0..profile.readers).map(|_| open_reader(path, key, profile)).collect::<Result<_, _>>()?;
         let (jobs, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("kluis-index-writer".to_owned())
-            .spawn(move || run(&connection, receiver))
+            .spawn(move || run(&connection, log, receiver))
             .map_err(|error| IndexError::Io(error.kind()))?;
         Ok(Self {
             readers: Arc::new(Readers { places: Arc::new(Semaphore::new(profile.readers)), idle: Mutex::new(idle) }),
@@ -123,6 +130,11 @@ impl Database {
         receiver.await.map_err(|_| IndexError::Closed)?
     }
 
+    /// Has the log carried over into the file, some time soon.
+    pub async fn carry_log(&self) -> Result<(), IndexError> {
+        self.submit(Job::Carry).await
+    }
+
     async fn submit(&self, job: Job) -> Result<(), IndexError> {
         let jobs = self.writer.jobs.as_ref().ok_or(IndexError::Closed)?;
         jobs.send(job).await.map_err(|_| IndexError::Closed)
@@ -167,7 +179,7 @@ impl Drop for Lent {
     }
 }
 
-fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
+fn run(connection: &Connection, mut log: Option<Log>, mut jobs: mpsc::Receiver<Job>) {
     let mut next = jobs.blocking_recv();
     while let Some(job) = next {
         next = match job {
@@ -175,8 +187,17 @@ fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
                 work(connection);
                 None
             }
+            Job::Carry => {
+                if let Some(log) = &log {
+                    log.ask();
+                }
+                None
+            }
             Job::Write(first) => write_group(connection, first, &mut jobs),
         };
+        if let Some(log) = &mut log {
+            log.tend(connection);
+        }
         if next.is_none() {
             next = jobs.blocking_recv();
         }

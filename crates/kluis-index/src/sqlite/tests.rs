@@ -47,6 +47,20 @@ async fn index_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn log_begins_anew_however_much_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.db");
+    let index = SqliteIndex::open(&path, &KEY).unwrap();
+    let all = samples(12_000);
+    for batch in all.chunks(10) {
+        index.insert(batch.into()).await.unwrap();
+    }
+    let pages = fs::metadata(directory.path().join("index.db-wal")).unwrap().len() / 8_192;
+    assert!(pages < 2 * u64::from(super::connection::LOG_PAGES), "{pages} pages");
+    assert_eq!(index.counts(&RowFilter::All).await.unwrap().studies, 12_000);
+}
+
+#[tokio::test]
 async fn a_copy_taken_while_running_opens_with_what_was_answered() {
     // what a crash of the machine leaves is at most this: the file and its log as they are
     let directory = tempfile::tempdir().unwrap();

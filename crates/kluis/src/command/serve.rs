@@ -50,6 +50,8 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     let Some(node) = node::open(dir).await? else {
         bail!("another process has {} open; is a node running already?", dir.path().display());
     };
+    // else the first sender waits for it
+    kluis_dicom::dictionary::load();
     let replayed = node.replayed;
     if replayed.objects > 0 || replayed.leaves > 0 {
         tracing::info!(objects = replayed.objects, leaves = replayed.leaves, "replayed what the last end left open");

@@ -63,7 +63,8 @@ pub struct SeriesEntry {
     pub manifest: Option<ManifestPointer>,
     /// Whether it says that it has hot rows.
     pub is_hot: bool,
-    /// When its last instance arrived, in nanoseconds since 1970.
+    /// When its last instance arrived, in nanoseconds since 1970; up to
+    /// [`ARRIVAL_LAG_NS`](crate::limits::ARRIVAL_LAG_NS) before that.
     pub last_arrival: i64,
     /// All other columns.
     pub content: Vec<u8>,

@@ -16,3 +16,7 @@ pub const MAX_ROWS_WALKED: u32 = 100_000;
 pub const MAX_BATCH: usize = 10_000;
 /// Most rows of one answer of [`crate::Index::instances`]; a study beyond it is listed series by series.
 pub const MAX_INSTANCES: usize = 200_000;
+
+/// So far the last arrival that a series tells may be behind its latest instance, in nanoseconds (1 s): a series that is
+/// just coming is not written for each instance. Nobody seals within a second.
+pub const ARRIVAL_LAG_NS: i64 = 1_000_000_000;

@@ -149,7 +149,7 @@ pub struct SeriesRow {
     pub key_id: [u8; 32],
     /// DICOM JSON of the attributes of the study and of the series.
     pub attributes: Map<String, Value>,
-    /// When its last instance arrived.
+    /// When its last instance arrived, or up to [`ARRIVAL_LAG_NS`](crate::limits::ARRIVAL_LAG_NS) before that.
     pub last_arrival: OffsetDateTime,
 }
 
@@ -224,7 +224,7 @@ pub struct SealCandidate {
     pub manifest: Option<ManifestPointer>,
     /// Instances in hot rows.
     pub hot_count: u64,
-    /// When its last instance arrived.
+    /// When its last instance arrived, or up to [`ARRIVAL_LAG_NS`](crate::limits::ARRIVAL_LAG_NS) before that.
     pub last_arrival: OffsetDateTime,
 }
 

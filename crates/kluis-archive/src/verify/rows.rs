@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use kluis_dicom::attributes::{Attributes, InstanceKeys, SeriesKeys, StudyKeys};
-use kluis_index::{IndexError, InstanceEntry, Known, LastRows, ManifestPointer, NewInstance, SeriesEntry};
+use kluis_index::{
+    IndexError, InstanceEntry, Known, LastRows, ManifestPointer, NewInstance, SeriesEntry, limits::ARRIVAL_LAG_NS,
+};
 use kluis_keys::{KeyId, ObjectId};
 use kluis_vault::{Location, Position};
 use serde_json::Map;
@@ -168,7 +170,9 @@ impl Walk<'_> {
             (None, _) => Some(i64::MIN),
         };
         match latest.map(|latest| latest.max(hot_latest)) {
-            Some(latest) if entry.last_arrival < latest => self.report.find("index", ARRIVAL, place),
+            Some(latest) if entry.last_arrival <= latest.saturating_sub(ARRIVAL_LAG_NS) => {
+                self.report.find("index", ARRIVAL, place)
+            }
             // something may have come since
             Some(latest) if entry.last_arrival > latest => self.later.push(place),
             _ => {}

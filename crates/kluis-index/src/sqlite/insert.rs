@@ -10,11 +10,13 @@ use super::{
     database::{change, first},
     lookup,
 };
-use crate::{IndexError, Inserted, Location, NewInstance};
+use crate::{IndexError, Inserted, Location, NewInstance, limits::ARRIVAL_LAG_NS};
 
 /// A series that this batch has touched.
 struct Series {
     series_key: i64,
+    /// The last arrival that its row tells; `None` where the row must be written in any case, as it is not hot.
+    told: Option<i64>,
     /// The latest of the batch's new instances, in nanoseconds.
     last_arrival: Option<i64>,
 }
@@ -31,6 +33,9 @@ pub(super) fn insert(connection: &Connection, batch: &[NewInstance]) -> Result<V
     }
     for series in touched.values() {
         let Some(last_arrival) = series.last_arrival else { continue };
+        if series.told.is_some_and(|told| last_arrival < told.saturating_add(ARRIVAL_LAG_NS)) {
+            continue;
+        }
         change(
             connection,
             "touch series",
@@ -183,9 +188,13 @@ fn find_or_make_series(
     let known = first(
         connection,
         "find series",
-        "SELECT series_key FROM series WHERE uid_hash = ?1 AND uid = ?2 AND study_key = ?3",
+        "SELECT series_key, is_hot, last_arrival FROM series WHERE uid_hash = ?1 AND uid = ?2 AND study_key = ?3",
         params![uid_hash(uid), uid, study_key],
-        |row| Ok(Series { series_key: get(row, 0)?, last_arrival: None }),
+        |row| {
+            let is_hot: bool = get(row, 1)?;
+            let told = if is_hot { Some(get(row, 2)?) } else { None };
+            Ok(Series { series_key: get(row, 0)?, told, last_arrival: None })
+        },
     )?;
     if let Some(series) = known {
         return Ok(series);
@@ -215,7 +224,7 @@ fn find_or_make_series(
             params![attributes.series.modality, study_key],
         )?;
     }
-    Ok(Series { series_key, last_arrival: None })
+    Ok(Series { series_key, told: Some(received_at), last_arrival: None })
 }
 
 fn find_study(connection: &Connection, uid: &str) -> Result<Option<i64>, IndexError> {

@@ -204,3 +204,21 @@ async fn reads_go_on_beside_writes() {
     let page = index.search(&Query::all(Level::Study, 1000), &RowFilter::All).await.unwrap();
     assert_eq!(page.matches.len(), 50);
 }
+
+/// Each page that a store changes is encrypted and written: that is most of what the index costs.
+#[tokio::test]
+async fn instance_of_a_known_series_changes_three_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let index = SqliteIndex::open(&directory.path().join("index.db"), &KEY).unwrap();
+    let pages = || fs::metadata(directory.path().join("index.db-wal")).unwrap().len() / 8_192;
+    let mut lengths = Vec::new();
+    for instance in 1..=40 {
+        let arrived = crate::suite::sample::epoch() + time::Duration::milliseconds(i64::from(instance));
+        let new = crate::NewInstance { received_at: arrived, ..Sample { instance, ..Sample::default() }.build() };
+        index.insert([new].into()).await.unwrap();
+        lengths.push(pages());
+    }
+    let mut changed: Vec<u64> = lengths.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    changed.sort_unstable();
+    assert_eq!(changed[changed.len() / 2], 3, "{changed:?}");
+}

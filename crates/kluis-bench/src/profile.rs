@@ -241,7 +241,7 @@ writer\x20
 \t    55d1 kluis_vault::disk::append (/x/kluis)
 
 writer\x20
-\t    55d0 sha512_block_data_order_avx2 (/x/kluis)
+\t    55d0 sha256_block_data_order_shaext (/x/kluis)
 
 tokio-rt-worker\x20
 \t    7f00 __memmove_avx_unaligned_erms (/lib/libc.so.6)

@@ -1,4 +1,5 @@
-"""Verifies an exported study from the description of its proof alone, with aics-tlog, pydicom and Python's own hashes.
+"""Verifies an exported study from the description of its proof alone, with aics-tlog, pydicom, blake3 and Python's own
+hashes.
 
     proof.py --vkey FILE --folder DIR
 
@@ -16,6 +17,7 @@ import struct
 import sys
 from pathlib import Path
 
+import blake3
 import pydicom
 from aics_tlog import parse_checkpoint, parse_note, parse_vkey, verify_checkpoint, verify_leaf_inclusion
 
@@ -52,7 +54,7 @@ def verify(arguments):
         index = line["leaf"]["index"]
         assert verify_leaf_inclusion(entry, index, checkpoint.size, path, checkpoint.root), f"leaf {index}"
         leaf = json.loads(entry)
-        assert leaf["v"] == 2 and leaf["study"] == head["study"] and leaf["object"] == opening["object"]
+        assert leaf["v"] == 3 and leaf["study"] == head["study"] and leaf["object"] == opening["object"]
         message = b"".join(struct.pack(">Q", len(field)) + field for field in fields(head, opening))
         commitment = hmac.new(bytes.fromhex(head["commitment_key"]), message, hashlib.sha256).hexdigest()
         assert commitment == leaf["commitment"], f"commitment of leaf {index}"
@@ -66,7 +68,7 @@ def verify(arguments):
 def fields(head, opening):
     uids = [head["study_uid"]] + [opening[name] for name in ("series", "sop_instance", "sop_class", "transfer_syntax")]
     return [
-        b"kluis/object-leaf/2",
+        b"kluis/object-leaf/3",
         bytes.fromhex(opening["object"]),
         bytes.fromhex(opening["digest"]),
         *(uid.encode() for uid in uids),
@@ -82,7 +84,7 @@ def check_file(path, opening, parts):
     assert content[:128] == bytes(128) and content[128:132] == b"DICM", path.name
     data_set = content[144 + struct.unpack("<I", content[140:144])[0] :]
     assert len(data_set) == opening["length"], path.name
-    assert hashlib.sha256(data_set).hexdigest() == opening["digest"], path.name
+    assert blake3.blake3(data_set).hexdigest() == opening["digest"], path.name
     start = 0
     for part in parts["list"]:
         end = start + part["length"]
@@ -91,7 +93,7 @@ def check_file(path, opening, parts):
         for bound in bounds:
             while at < bound:
                 piece = data_set[at : min(bound, at + parts["step"])]
-                hashes.append(hashlib.sha256(piece).digest())
+                hashes.append(blake3.blake3(piece).digest())
                 at += len(piece)
         assert b"".join(hashes) == base64.b64decode(part["hashes"]), f"{path.name} {part['tag']}"
         start = end

@@ -354,7 +354,7 @@ fn finer_hashes_decide_nothing() -> Result<()> {
     for part in parts.as_array().context("parts")? {
         let end = at + usize::try_from(part["length"].as_u64().unwrap())?;
         let hashes = part["hashes"].as_str().unwrap();
-        let forged = BASE64_STANDARD.encode(ExportStatement::line_hash(&data_set[at..end]));
+        let forged = BASE64_STANDARD.encode(blake3::hash(&data_set[at..end]).as_bytes());
         if hashes.len() == forged.len() && hashes != forged {
             *line = line.replace(hashes, &forged);
             changed += 1;

@@ -17,8 +17,8 @@ use tokio::{
 /// waits 40 ms for our delayed acknowledgement. The kernel leaves quick acknowledgement again by itself, hence before
 /// each read. TLS goes on top of this type, so that its handshake gains as well.
 ///
-/// TLS asks for 4 KiB at a time. Where a peer has more to say than that, up to 64 KiB are read at once, so that
-/// half a megabyte of image costs ten calls of the kernel and not two hundred and fifty.
+/// TLS asks for 4 KiB at a time. Where a peer has more to say than that, up to 32 KiB are read at once, so that
+/// half a megabyte of image costs a dozen calls of the kernel and not two hundred and fifty.
 #[derive(Debug)]
 pub struct PromptTcp {
     stream: TcpStream,
@@ -29,7 +29,7 @@ pub struct PromptTcp {
 }
 
 /// Bytes read ahead of what was asked for.
-const AHEAD: usize = 64 * 1024;
+const AHEAD: usize = 32 * 1024;
 
 impl PromptTcp {
     /// Takes over a connected stream.

@@ -67,6 +67,7 @@ def associate(arguments, contexts, answer):
     if not link.is_established:
         raise ConnectionError("rejected" if link.is_rejected else "aborted")
     answer["associated"] = True
+    let_go = only_reader(link)
     answer["echo"] = status_of(link.send_c_echo())
     accepted = {(context.abstract_syntax, context.transfer_syntax[0]) for context in link.accepted_contexts}
     for (sop_class, transfer_syntax), files in contexts.items():
@@ -81,7 +82,25 @@ def associate(arguments, contexts, answer):
                 answer["stored"] += 1
             else:
                 answer["failed"].append({"path": file["path"], "status": status})
+    let_go()
     link.release()
+
+
+def only_reader(link):
+    """Holds the association's own thread for as long as we send, so that nobody but us takes answers off the queue; gives
+    what lets it go again, which its end needs."""
+    checkpoint = link._reactor_checkpoint
+    checkpoint.clear()
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until or not link._is_paused:
+        time.sleep(0.01)
+    checkpoint.set = lambda: None
+
+    def let_go():
+        del checkpoint.set
+        checkpoint.set()
+
+    return let_go
 
 
 def status_of(answer):

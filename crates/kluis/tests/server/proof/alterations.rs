@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use kluis_ledger::ExportStatement;
 use kluis_testkit::{SmallInstance, part10, random::Random};
 use kluis_verify::{Conclusion, Report, Trust, Verdict};
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Questions about one study, series or instance by UID, and about the whole.
 
+use std::time::Duration;
+
 use kluis_dicom::{Uid, attributes::InstanceIds};
 use kluis_policy::RowFilter;
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value as Sql};
@@ -12,6 +14,10 @@ use crate::{
     CheckReport, ConflictRow, Counts, HotInstance, IndexError, InstanceRow, Known, SealedSeries, SeriesRow, StudyRow,
     Watermark, limits::MAX_INSTANCES,
 };
+
+/// How often a damaged page is looked at again, and how long after.
+const LOOKS_AGAIN: usize = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Most findings of a check that are listed.
 const MAX_FINDINGS: usize = 1_000;
@@ -294,14 +300,27 @@ pub(super) fn check(connection: &Connection) -> Result<CheckReport, IndexError> 
     Ok(CheckReport { findings })
 }
 
+/// Pages are read from the file past every lock, also one that the log is just being carried over to: only what is found
+/// again and again is damage.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when the file is written; it is a thread for blocking")]
+fn damaged_pages(connection: &Connection) -> Result<Vec<String>, IndexError> {
+    let look = || collect(connection, "check pages", "PRAGMA cipher_integrity_check", [], |row| get::<String>(row, 0));
+    let mut found = look()?;
+    for _ in 0..LOOKS_AGAIN {
+        if found.is_empty() {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+        let again = look()?;
+        found.retain(|finding| again.contains(finding));
+    }
+    Ok(found)
+}
+
 /// Page by page against the key, and table by table against its rules.
 pub(super) fn check_file(connection: &Connection) -> Result<Vec<String>, IndexError> {
-    let mut findings = Vec::new();
-    for (pragma, good) in [
-        ("PRAGMA cipher_integrity_check", ""),
-        ("PRAGMA integrity_check(1000)", "ok"),
-        ("PRAGMA foreign_key_check", ""),
-    ] {
+    let mut findings = damaged_pages(connection).unwrap_or_else(|error| vec![error.to_string()]);
+    for (pragma, good) in [("PRAGMA integrity_check(1000)", "ok"), ("PRAGMA foreign_key_check", "")] {
         match collect(connection, "check", pragma, [], |row| get::<String>(row, 0)) {
             Ok(lines) => findings.extend(lines.into_iter().filter(|line| line != good)),
             // what cannot be read has been named page by page

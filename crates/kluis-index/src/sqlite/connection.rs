@@ -61,17 +61,16 @@ pub(super) fn open_writer(path: &Path, key: &[u8; 32], profile: Profile) -> Resu
 
 /// Opens a connection that reads; the one that writes must be open.
 pub(super) fn open_reader(path: &Path, key: &[u8; 32], profile: Profile) -> Result<Connection, IndexError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(at("open"))?;
-    unlock(&connection, key)?;
-    connection.execute_batch(&pragmas(profile)).map_err(at("configure"))?;
-    harden(&connection)?;
-    Ok(connection)
+    open_beside(path, key, profile, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 /// Opens the connection that does nothing but carry the log over; the one that writes must be open.
 pub(super) fn open_carrier(path: &Path, key: &[u8; 32], profile: Profile) -> Result<Connection, IndexError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_beside(path, key, profile, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn open_beside(path: &Path, key: &[u8; 32], profile: Profile, access: OpenFlags) -> Result<Connection, IndexError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(at("open"))?;
     unlock(&connection, key)?;
     connection.execute_batch(&pragmas(profile)).map_err(at("configure"))?;

@@ -64,7 +64,7 @@ impl SqliteDirectory {
 #[async_trait]
 impl Directory for SqliteDirectory {
     async fn check(&self) -> Result<Vec<String>, DirectoryError> {
-        self.read(super::lookup::check_file).await
+        super::check::file(&self.database, None).await.map_err(unavailable)
     }
 
     async fn has_enrolled(&self) -> Result<bool, DirectoryError> {

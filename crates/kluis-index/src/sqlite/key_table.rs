@@ -8,10 +8,12 @@ use kluis_keys::{KeyId, KeyTable, KeyTableError, WrappedKey};
 use rusqlite::{Connection, params};
 
 use super::{
+    check,
     column::{bytes, get},
-    connection::{Profile, at},
+    connection::Profile,
     database::{Database, change, collect, first},
-    lookup, schema,
+    log::empty_log,
+    schema,
 };
 use crate::IndexError;
 
@@ -77,7 +79,7 @@ impl KeyTable for SqliteKeyTable {
     }
 
     async fn check(&self) -> Result<Vec<String>, KeyTableError> {
-        self.database.read(lookup::check_file).await.map_err(failed("check"))
+        check::file(&self.database, None).await.map_err(failed("check"))
     }
 }
 
@@ -85,17 +87,6 @@ fn find(connection: &Connection, id: KeyId) -> Result<Option<WrappedKey>, IndexE
     first(connection, "find key", "SELECT wrapped FROM wrapped_key WHERE id = ?1", [id.0], |row| {
         get(row, 0).map(WrappedKey)
     })
-}
-
-/// Carries the write-ahead log over into the file and cuts it to nothing; waits for readers.
-fn empty_log(connection: &Connection) -> Result<(), IndexError> {
-    let is_busy = connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-        .map_err(at("empty the log"))?;
-    if is_busy == 0 {
-        return Ok(());
-    }
-    Err(IndexError::Database { statement: "empty the log", code: rusqlite::ffi::SQLITE_BUSY })
 }
 
 fn failed(operation: &'static str) -> impl Fn(IndexError) -> KeyTableError {

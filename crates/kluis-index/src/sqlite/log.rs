@@ -115,3 +115,14 @@ fn carry_once(connection: &Connection) {
         tracing::warn!(error = %at("carry the log over")(error), "the log of the index could not be carried over");
     }
 }
+
+/// Carries the write-ahead log over into the file and cuts it to nothing; waits for readers.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), IndexError> {
+    let is_busy = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        .map_err(at("empty the log"))?;
+    if is_busy == 0 {
+        return Ok(());
+    }
+    Err(IndexError::Database { statement: "empty the log", code: rusqlite::ffi::SQLITE_BUSY })
+}

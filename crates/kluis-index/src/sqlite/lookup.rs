@@ -1,7 +1,5 @@
 //! Questions about one study, series or instance by UID, and about the whole.
 
-use std::time::Duration;
-
 use kluis_dicom::{Uid, attributes::InstanceIds};
 use kluis_policy::RowFilter;
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value as Sql};
@@ -11,16 +9,9 @@ use super::{
     database::{change, collect, first},
 };
 use crate::{
-    CheckReport, ConflictRow, Counts, HotInstance, IndexError, InstanceRow, Known, SealedSeries, SeriesRow, StudyRow,
-    Watermark, limits::MAX_INSTANCES,
+    ConflictRow, Counts, HotInstance, IndexError, InstanceRow, Known, SealedSeries, SeriesRow, StudyRow, Watermark,
+    limits::MAX_INSTANCES,
 };
-
-/// How often a damaged page is looked at again, and how long after.
-const LOOKS_AGAIN: usize = 3;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-
-/// Most findings of a check that are listed.
-const MAX_FINDINGS: usize = 1_000;
 
 pub(super) fn known(connection: &Connection, sop_instances: &[Uid]) -> Result<Vec<Known>, IndexError> {
     sop_instances.iter().map(|uid| known_one(connection, uid.as_str())).collect()
@@ -289,45 +280,4 @@ pub(super) fn clear(connection: &Connection) -> Result<(), IndexError> {
         change(connection, "clear", sql, [])?;
     }
     Ok(())
-}
-
-pub(super) fn check(connection: &Connection) -> Result<CheckReport, IndexError> {
-    let mut findings = check_file(connection)?;
-    if findings.is_empty() {
-        findings.extend(super::inventory::derived(connection)?);
-    }
-    findings.truncate(MAX_FINDINGS);
-    Ok(CheckReport { findings })
-}
-
-/// Pages are read from the file past every lock, also one that the log is just being carried over to: only what is found
-/// again and again is damage.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when the file is written; it is a thread for blocking")]
-fn damaged_pages(connection: &Connection) -> Result<Vec<String>, IndexError> {
-    let look = || collect(connection, "check pages", "PRAGMA cipher_integrity_check", [], |row| get::<String>(row, 0));
-    let mut found = look()?;
-    for _ in 0..LOOKS_AGAIN {
-        if found.is_empty() {
-            break;
-        }
-        std::thread::sleep(BETWEEN_LOOKS);
-        let again = look()?;
-        found.retain(|finding| again.contains(finding));
-    }
-    Ok(found)
-}
-
-/// Page by page against the key, and table by table against its rules.
-pub(super) fn check_file(connection: &Connection) -> Result<Vec<String>, IndexError> {
-    let mut findings = damaged_pages(connection).unwrap_or_else(|error| vec![error.to_string()]);
-    for (pragma, good) in [("PRAGMA integrity_check(1000)", "ok"), ("PRAGMA foreign_key_check", "")] {
-        match collect(connection, "check", pragma, [], |row| get::<String>(row, 0)) {
-            Ok(lines) => findings.extend(lines.into_iter().filter(|line| line != good)),
-            // what cannot be read has been named page by page
-            Err(error) if findings.is_empty() => findings.push(error.to_string()),
-            Err(_) => {}
-        }
-    }
-    findings.truncate(MAX_FINDINGS);
-    Ok(findings)
 }

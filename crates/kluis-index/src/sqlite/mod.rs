@@ -3,6 +3,7 @@
 //! The index may lose its last moments in a crash (it is replayed from the packs), the other two lose nothing that was
 //! answered.
 
+mod check;
 mod column;
 mod connection;
 mod database;
@@ -223,7 +224,12 @@ impl Index for SqliteIndex {
     }
 
     async fn check(&self) -> Result<CheckReport, IndexError> {
-        self.database.read(lookup::check).await
+        let mut findings = check::file(&self.database, Some("study_text")).await?;
+        if findings.is_empty() {
+            findings = self.database.read(inventory::derived).await?;
+            findings.truncate(check::MAX_FINDINGS);
+        }
+        Ok(CheckReport { findings })
     }
 }
 

@@ -112,11 +112,21 @@ async fn damage_is_found() {
     let index = SqliteIndex::open(&path, &KEY).unwrap();
     index.insert(samples(500).into()).await.unwrap();
     drop(index);
+    let index = SqliteIndex::open(&path, &KEY).unwrap();
+    for _ in 0..2 {
+        assert!(index.check().await.unwrap().findings.is_empty());
+    }
     let mut bytes = fs::read(&path).unwrap();
     let pages = bytes.len() / 8192;
     assert!(pages > 20, "{pages} pages");
     bytes[8192 * 10 + 4000] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let findings = index.check().await.unwrap().findings;
+    assert!(
+        findings.iter().any(|finding| finding.ends_with("failed for page 11")),
+        "found while it is open: {findings:?}"
+    );
+    drop(index);
     let index = SqliteIndex::open(&path, &KEY).unwrap();
     match index.check().await {
         Ok(report) => assert!(!report.findings.is_empty()),
@@ -203,6 +213,27 @@ async fn reads_go_on_beside_writes() {
     writing.await.unwrap();
     let page = index.search(&Query::all(Level::Study, 1000), &RowFilter::All).await.unwrap();
     assert_eq!(page.matches.len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn file_is_whole_however_often_it_is_written_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let index = std::sync::Arc::new(SqliteIndex::open(&directory.path().join("index.db"), &KEY).unwrap());
+    index.insert(samples(2_000).into()).await.unwrap();
+    let writer = index.clone();
+    let writing = tokio::spawn(async move {
+        for batch in samples(4_000)[2_000..].chunks(20) {
+            writer.insert(batch.into()).await.unwrap();
+            writer.checkpoint().await.unwrap();
+        }
+    });
+    let mut looks = 0;
+    while !writing.is_finished() {
+        assert_eq!(index.check().await.unwrap().findings, [""; 0], "look {looks}");
+        looks += 1;
+    }
+    writing.await.unwrap();
+    assert!(looks > 2, "{looks}");
 }
 
 /// Each page that a store changes is encrypted and written: that is most of what the index costs.

@@ -154,7 +154,7 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// `None` where this machine does not permit it.
+    /// Fails where this machine does not permit it.
     fn mount(mebibytes: u32) -> Result<Self> {
         for sudo in [false, true] {
             let disk = Self { place: TempDir::new()?, sudo };

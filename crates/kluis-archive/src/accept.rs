@@ -178,7 +178,10 @@ impl Inner {
             return Ok(!doubtful.is_overfull);
         }
         let instances = doubtful.accepted.iter().map(|accepted| accepted.instance.clone()).collect();
-        let outcomes = self.insert(instances).await?;
+        let outcomes = self.insert(instances).await;
+        // also where it failed: some may be in
+        self.arrivals.renew();
+        let outcomes = outcomes?;
         let (mut leaves, mut left) = (Vec::new(), Vec::new());
         for (accepted, outcome) in doubtful.accepted.iter().zip(outcomes) {
             match outcome {

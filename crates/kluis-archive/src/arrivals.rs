@@ -32,17 +32,21 @@ struct Instance {
 #[derive(Default)]
 pub(crate) struct Arrivals {
     instances: Mutex<HashMap<Uid, Weak<Instance>>>,
+    /// How often objects came to the index without a turn.
+    renewed: Arc<AtomicU64>,
 }
 
 /// What may be learned of a SOP Instance UID from now on, until somebody's turn ends.
 pub(crate) struct Glance {
     instance: Arc<Instance>,
     ended: u64,
+    renewed: u64,
 }
 
 /// Held while an object is looked up, kept and accepted.
 pub(crate) struct Turn {
     instance: Arc<Instance>,
+    renewed: Arc<AtomicU64>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -51,14 +55,19 @@ impl Arrivals {
     pub(crate) fn glance(&self, sop_instance: &Uid) -> Glance {
         let instance = self.of(sop_instance);
         let ended = instance.ended.load(Ordering::Acquire);
-        Glance { instance, ended }
+        Glance { instance, ended, renewed: self.renewed.load(Ordering::Acquire) }
+    }
+
+    /// Objects have come to the index without a turn, from the packs: what was seen before holds no longer.
+    pub(crate) fn renew(&self) {
+        self.renewed.fetch_add(1, Ordering::Release);
     }
 
     /// Waits until nobody else brings this object.
     pub(crate) async fn turn(&self, sop_instance: &Uid) -> Turn {
         let instance = self.of(sop_instance);
         let turn = Arc::clone(&instance.turn).lock_owned().await;
-        Turn { instance, _turn: turn }
+        Turn { instance, renewed: Arc::clone(&self.renewed), _turn: turn }
     }
 
     fn of(&self, sop_instance: &Uid) -> Arc<Instance> {
@@ -77,9 +86,11 @@ impl Arrivals {
 }
 
 impl Turn {
-    /// Whether what was learned early is true still: nobody else had a turn meanwhile.
+    /// Whether what was learned early is true still: nobody else had a turn meanwhile, and none came without.
     pub(crate) fn upholds(&self, glance: &Glance) -> bool {
-        Arc::ptr_eq(&self.instance, &glance.instance) && self.instance.ended.load(Ordering::Acquire) == glance.ended
+        Arc::ptr_eq(&self.instance, &glance.instance)
+            && self.instance.ended.load(Ordering::Acquire) == glance.ended
+            && self.renewed.load(Ordering::Acquire) == glance.renewed
     }
 }
 
@@ -87,5 +98,33 @@ impl Drop for Turn {
     fn drop(&mut self) {
         // before the next one begins, as the lock is held until the fields are dropped
         self.instance.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn early_look_holds_until_somebody_came_in_between() {
+        let arrivals = Arrivals::default();
+        let (uid, other): (Uid, Uid) = ("1.2.3".parse().unwrap(), "1.2.4".parse().unwrap());
+        let early = arrivals.glance(&uid);
+        drop(arrivals.turn(&other).await);
+        let turn = arrivals.turn(&uid).await;
+        assert!(turn.upholds(&early));
+        assert!(!turn.upholds(&arrivals.glance(&other)), "of another instance");
+        let beside = arrivals.glance(&uid);
+        assert!(turn.upholds(&beside));
+        drop(turn);
+        let turn = arrivals.turn(&uid).await;
+        assert!(!turn.upholds(&early) && !turn.upholds(&beside), "a turn has ended since");
+        drop(turn);
+        // who looks anew is upheld, also when everybody had let go meanwhile
+        let again = arrivals.glance(&uid);
+        assert!(arrivals.turn(&uid).await.upholds(&again));
+        let before = arrivals.glance(&uid);
+        arrivals.renew();
+        assert!(!arrivals.turn(&uid).await.upholds(&before), "objects came without a turn");
     }
 }

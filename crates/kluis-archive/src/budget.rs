@@ -34,6 +34,9 @@ const STORE_PLACE_BYTES: usize = SLOW_SPILL_BYTES + UNIT_BYTES;
 /// The place of an answer: two chunks being read, one being sent, and what waits for the peer.
 const ANSWER_PLACE_BYTES: usize = 256 << 10;
 
+/// A range is read in whole chunks of the vault: so much more, where it touches two of them only a little.
+const CHUNKS_AT_EDGES: usize = 128 << 10;
+
 /// What an object on its way in takes from its pool at a time.
 const STEP_BYTES: usize = 1 << 20;
 
@@ -284,9 +287,9 @@ impl AnswerShare {
 
     /// Memory for reading so many bytes ahead; `None` where the place must do.
     pub(crate) fn ahead(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        // sealed and plain bytes are there side by side for a moment
+        // the vault reads whole chunks, into memory that may be twice as long
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.pool.take(self.pool.units(bytes.saturating_add(bytes / 2)))
+        self.pool.take(self.pool.units(bytes.saturating_mul(2).saturating_add(CHUNKS_AT_EDGES)))
     }
 
     /// Memory for what an opened object holds as long as it is open.

@@ -27,13 +27,20 @@ impl EarlyLook {
     }
 
     /// What was seen. `None` where that is not enough, or holds no longer: then it must be looked again.
-    pub(crate) async fn seen(self, turn: &Turn) -> Option<Known> {
-        let known = self.known.await.ok()?.ok()?.into_iter().next()?;
+    pub(crate) async fn seen(mut self, turn: &Turn) -> Option<Known> {
+        let known = (&mut self.known).await.ok()?.ok()?.into_iter().next()?;
         let is_lasting = match known {
             Known::Unknown | Known::Hot(_) => turn.upholds(&self.glance),
             // the manifest may have been replaced
             Known::Sealed(_) => false,
         };
         is_lasting.then_some(known)
+    }
+}
+
+impl Drop for EarlyLook {
+    fn drop(&mut self) {
+        // a look that nobody waits for any more does not keep the archive open
+        self.known.abort();
     }
 }

@@ -63,7 +63,9 @@ impl Archive {
         // until it is whole again nothing new is taken, and no watermark: the next start would not look at the rest
         inner.is_rebuilding.store(true, Ordering::Release);
         inner.index.clear().await?;
-        let replayed = replay(inner).await?;
+        let replayed = replay(inner).await;
+        inner.arrivals.renew();
+        let replayed = replayed?;
         inner.doubtful.lock().await.clear();
         inner.is_rebuilding.store(false, Ordering::Release);
         Ok(replayed)

@@ -11,7 +11,7 @@ use std::{
 
 use kluis_dicom::{
     Uid,
-    attributes::{Attributes, AttributesError, InstanceIds, extract, identify},
+    attributes::{Attributes, AttributesError, InstanceIds, extract},
     part10::{Gate, Outline, Refusal, Source},
 };
 use kluis_index::{IndexError, Known, NewInstance};
@@ -319,10 +319,10 @@ impl StoreStream {
                 return Err(busy.into());
             }
         };
-        let result = match identify(&outline) {
-            Ok(ids) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &ids) {
+        let result = match extract(&outline) {
+            Ok(attributes) => match check_expected(&incoming.expected, permit.act().study.as_ref(), &attributes.ids) {
                 Ok(()) => {
-                    let object = Object { outline, ids, digest: writer.digest(), writer, early };
+                    let object = Object { outline, attributes, digest: writer.digest(), writer, early };
                     archive.keep(&mut permit, incoming.transport, object).await
                 }
                 Err(mismatch) => Err(mismatch),
@@ -351,7 +351,7 @@ impl StoreStream {
 /// An object whose bytes are all in, not yet durable.
 struct Object {
     outline: Outline,
-    ids: InstanceIds,
+    attributes: Attributes,
     digest: [u8; 32],
     writer: ObjectWriter,
     early: Option<EarlyLook>,
@@ -372,11 +372,11 @@ impl Archive {
     ) -> Result<Stored, StoreError> {
         if permit.act().study.is_none() {
             // the study is known now: from here on the entry is about it
-            let operation = Operation::Store { study: Some(object.ids.study.clone()) };
+            let operation = Operation::Store { study: Some(object.attributes.ids.study.clone()) };
             permit.turn_to(self.subject(permit.principal(), permit.origin().door, &operation, operation.study()));
         }
         timed("audit entry", permit.make_durable()).await?;
-        let turn = timed("turn", self.inner.arrivals.turn(&object.ids.sop_instance)).await;
+        let turn = timed("turn", self.inner.arrivals.turn(&object.attributes.ids.sop_instance)).await;
         self.keep_version(permit, transport, object, &turn).await
     }
 
@@ -387,7 +387,7 @@ impl Archive {
         object: Object,
         turn: &Turn,
     ) -> Result<Stored, StoreError> {
-        let ids = object.ids;
+        let ids = object.attributes.ids.clone();
         let transfer_syntax = object.outline.transfer_syntax.clone();
         let visible = timed("look-up", self.visible_version(&ids.sop_instance, object.early, turn)).await?;
         if let Some(version) = &visible {
@@ -410,7 +410,7 @@ impl Archive {
             visible.map(|version| version.object_id),
             object.outline,
         );
-        match self.commit(&record, &key, object.writer).await? {
+        match self.commit(&record, object.attributes, &key, object.writer).await? {
             Acceptance::New => Ok(Stored { ids, transfer_syntax, is_duplicate: false }),
             Acceptance::Duplicate => Ok(Stored { ids, transfer_syntax, is_duplicate: true }),
             Acceptance::Conflict | Acceptance::KnownConflict => {
@@ -424,6 +424,7 @@ impl Archive {
     async fn commit(
         &self,
         record: &InstanceRecord,
+        attributes: Attributes,
         key: &StudyKey,
         writer: ObjectWriter,
     ) -> Result<Acceptance, StoreError> {
@@ -435,14 +436,10 @@ impl Archive {
         if self.inner.is_rebuilding.load(Ordering::Acquire) {
             return Err(ArchiveError::IndexNotWhole.into());
         }
-        // what goes to index and ledger is made ready while the disk is at work
-        let (locations, (attributes, leaf)) =
-            tokio::join!(timed("vault", self.inner.vault.commit(vec![sealed])), async {
-                (extract(&record.outline), record.leaf(object_id, key.id(), key))
-            });
-        let (location, attributes) = (*locations?.first().ok_or(ArchiveError::Stopped)?, attributes?);
+        let locations = timed("vault", self.inner.vault.commit(vec![sealed])).await?;
+        let location = *locations.first().ok_or(ArchiveError::Stopped)?;
         let accepted = Accepted {
-            leaf,
+            leaf: record.leaf(object_id, key.id(), key),
             instance: new_instance(record, attributes, location, object_id, key.id(), data_set_length),
         };
         Ok(timed("index and ledger", self.acceptor.accept(accepted)).await?)

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::extract::{extract, identify};
+pub use self::extract::extract;
 use crate::{Tag, Uid};
 
 /// Which instance this is.

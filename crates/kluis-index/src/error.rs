@@ -33,6 +33,9 @@ pub enum IndexError {
     /// A row holds what this program never wrote.
     #[error("a row of the index cannot be read: {0}")]
     Row(&'static str),
+    /// A read of many seconds, or another process, is in the way.
+    #[error("the index is busy with something long; try again later")]
+    Busy,
     /// The index is closed.
     #[error("the index is closed")]
     Closed,

@@ -18,5 +18,5 @@ pub const MAX_BATCH: usize = 10_000;
 pub const MAX_INSTANCES: usize = 200_000;
 
 /// So far the last arrival that a series tells may be behind its latest instance, in nanoseconds (1 s): a series that is
-/// just coming is not written for each instance. Nobody seals within a second.
+/// just coming is not written for each instance. So it may be sealed so much earlier; what comes later is sealed with it.
 pub const ARRIVAL_LAG_NS: i64 = 1_000_000_000;

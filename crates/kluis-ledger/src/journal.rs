@@ -41,11 +41,21 @@ impl Journal {
     }
 
     /// Opens a journal that a [`Reader`] has read to its end, and cuts what stands behind the last whole record.
-    pub(crate) fn resume(files: &Files, reader: &Reader) -> Result<Self, LedgerError> {
+    ///
+    /// What `is_doubtful` is written once more, the same to the same place: where a flush had failed, the kernel shows
+    /// pages that never came to the disk, and would call the next flush a success.
+    pub(crate) fn resume(files: &Files, reader: &Reader, is_doubtful: bool) -> Result<Self, LedgerError> {
         let journal = Self::at(files, reader.base, reader.offset, reader.count, reader.bundles.clone())?;
         let length = journal.file.length().map_err(LedgerError::io("read", JOURNAL))?;
         if length != reader.offset {
             journal.file.set_length(reader.offset).map_err(LedgerError::io("cut", JOURNAL))?;
+            journal.file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
+        }
+        if is_doubtful {
+            let mut bytes = vec![0; usize::try_from(reader.offset).unwrap_or_default()];
+            let mut input = Input { file: Arc::clone(&journal.file), at: 0 };
+            input.read_exact(&mut bytes).map_err(LedgerError::io("read", JOURNAL))?;
+            write_full(&*journal.file, &bytes, 0).map_err(LedgerError::io("write", JOURNAL))?;
             journal.file.sync().map_err(LedgerError::io("sync", JOURNAL))?;
         }
         Ok(journal)

@@ -124,7 +124,7 @@ fn recover(files: &Files, checkpoint: &Checkpoint, recovery: &mut Recovery) -> R
     renew(files, &mut full, recovery)?;
     renew_partials(files, &edge, reader.base, recovery)?;
     recovery.cut_bytes = reader.remaining();
-    let journal = Journal::resume(files, &reader)?;
+    let journal = Journal::resume(files, &reader, edge.size() > checkpoint.size)?;
     if *recovery != Recovery::default() {
         tracing::warn!(origin = checkpoint.origin, ?recovery, "the end of the log was mended");
     }

@@ -22,8 +22,8 @@ pub(crate) struct ReadBuffer {
 
 impl ReadBuffers {
     pub(crate) fn take(home: &Arc<Self>, length: usize) -> ReadBuffer {
-        // what is small holds no more than it needs: it may wait long for a slow client
-        let bytes = if !(READ_BUFFER_BYTES / 4..=READ_BUFFER_BYTES).contains(&length) {
+        // it may wait long for a slow client: nobody holds more than twice what he asked for
+        let bytes = if !(READ_BUFFER_BYTES / 2..=READ_BUFFER_BYTES).contains(&length) {
             vec![0; length]
         } else {
             let idle = home.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

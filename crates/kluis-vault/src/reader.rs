@@ -28,8 +28,8 @@ const SEALED_CHUNK: u64 = CHUNK + TAG_LEN as u64;
 /// The stored bytes of one record, wherever they are.
 #[async_trait]
 pub(crate) trait RecordBytes: Send + Sync {
-    /// Fills the buffer from this place in the record.
-    async fn read(&self, offset: u64, buffer: ReadBuffer) -> Result<ReadBuffer, VaultError>;
+    /// Exactly this many bytes from this place in the record.
+    async fn read(&self, offset: u64, length: usize) -> Result<ReadBuffer, VaultError>;
 }
 
 /// Reads an object: any range of it, decrypting the chunks that the range touches, each one verified. Cheap to clone.
@@ -159,9 +159,8 @@ impl Inner {
         let mut number = first;
         for chunks in plain.chunks_mut(READ_CHUNKS * CHUNK_LEN) {
             let tags = chunks.len().div_ceil(CHUNK_LEN).saturating_mul(TAG_LEN);
-            let sealed = ReadBuffers::take(&self.buffers, chunks.len().saturating_add(tags));
             let offset = number.saturating_mul(SEALED_CHUNK).saturating_add(HEADER_LEN as u64);
-            let sealed = self.record.read(offset, sealed).await?;
+            let sealed = self.record.read(offset, chunks.len().saturating_add(tags)).await?;
             for (from, to) in sealed.chunks(CHUNK_LEN.saturating_add(TAG_LEN)).zip(chunks.chunks_mut(CHUNK_LEN)) {
                 let is_final = number.saturating_add(1) == self.header.chunks();
                 let opened = self.sealing.open_chunk(number, is_final, from, to);

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A record begins and ends on a multiple of 64 bytes, so that the next one is found behind a damaged one. Records that
-//! are written together stand close to each other; each such batch begins on a page of 4096 bytes of its own, so that a
-//! torn write never shares a page with what was durable before. The header has a checksum of its own and names its
+//! are written together stand close to each other; each such batch, and each large record with what stands behind it, begins
+//! on a page of 4096 bytes of its own, so that a torn write never shares a page with what was durable before. The header has a checksum of its own and names its
 //! place; the trailer holds one of everything between, so that a half-written record is found without any key. Numbers
 //! are little-endian.
 

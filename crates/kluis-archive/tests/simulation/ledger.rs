@@ -84,6 +84,12 @@ impl Promised {
     }
 }
 
+/// Which entries it has, in its order.
+fn known(log: &Log) -> Vec<u64> {
+    let number = |entry: Vec<u8>| String::from_utf8(entry).unwrap().trim_start_matches("entry ").parse().unwrap();
+    log.entries(0..log.size()).unwrap().into_iter().map(number).collect()
+}
+
 fn run(call: u64, fault: Option<Fault>) {
     let disk = SimulatedDisk::new();
     let what = format!("call {call}, {fault:?}");
@@ -94,6 +100,14 @@ fn run(call: u64, fault: Option<Fault>) {
     let mut promised = Promised::default();
     if let Ok(log) = open(&disk) {
         promised.work(&disk, &log);
+    }
+    if fault.is_some() && call.is_multiple_of(2) {
+        // the program starts anew and the machine does not: what it then signs is durable
+        disk.heal();
+        let log = open(&disk).unwrap_or_else(|error| panic!("{what}, started anew: {error}"));
+        promised.taken = known(&log);
+        promised.head = Some(log.checkpoint().unwrap());
+        promised.durable = promised.taken.len();
     }
     disk.crash(call);
     disk.heal();

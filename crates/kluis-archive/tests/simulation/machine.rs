@@ -110,6 +110,8 @@ pub struct Running {
 pub struct Machine {
     pub disk: SimulatedDisk,
     pub clock: Arc<TestClock>,
+    /// What is longer goes to a file of its own on its way in.
+    gathered_bytes: usize,
     folder: TempDir,
     files: IndexFiles,
 }
@@ -127,12 +129,15 @@ enum IndexLoss {
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    /// The large objects of the model are gathered in memory with every other seed, and spilled with the others.
+    pub fn new(seed: u64) -> Self {
         let folder = scratch();
         copy_keys(&folder);
         let files = IndexFiles { path: folder.path().join("index.db"), synced: Arc::default() };
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-        Self { disk: SimulatedDisk::new(), clock: Arc::new(TestClock(Mutex::new(now))), folder, files }
+        let gathered_bytes = if seed.is_multiple_of(2) { 64 << 10 } else { 256 << 10 };
+        let clock = Arc::new(TestClock(Mutex::new(now)));
+        Self { disk: SimulatedDisk::new(), clock, gathered_bytes, folder, files }
     }
 
     fn key_path(&self) -> PathBuf {
@@ -160,7 +165,7 @@ impl Machine {
         let (objects, audit) = (log("objects").map_err(text)?, log("audit").map_err(text)?);
         let settings = kluis_vault::Settings {
             pack_bytes: 96 << 10,
-            gathered_bytes: 64 << 10,
+            gathered_bytes: self.gathered_bytes,
             ..kluis_vault::Settings::default()
         };
         let packs = root.folder("packs");

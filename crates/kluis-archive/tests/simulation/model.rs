@@ -14,6 +14,8 @@ pub const VERSIONS: usize = 3;
 pub struct Item {
     pub study: String,
     pub sop_instance: String,
+    /// Length of its last element.
+    pub pixel_bytes: usize,
     pub files: Vec<Vec<u8>>,
     pub data_sets: Vec<Vec<u8>>,
 }
@@ -29,7 +31,7 @@ pub fn items() -> &'static [Item] {
             let versions: Vec<SmallInstance> = (0..VERSIONS)
                 .map(|version| {
                     let mut instance = SmallInstance::new(5, study, series, number);
-                    instance.side_pixels = if number == 0 { 300 } else { 24 };
+                    instance.side_pixels = if number == 0 { 400 } else { 24 };
                     instance.pixel_mark = format!("version {version}").into_bytes();
                     instance
                 })
@@ -37,6 +39,7 @@ pub fn items() -> &'static [Item] {
             items.push(Item {
                 study: versions[0].study.clone(),
                 sop_instance: versions[0].sop_instance.clone(),
+                pixel_bytes: usize::from(versions[0].side_pixels).pow(2),
                 files: versions.iter().map(SmallInstance::file).collect(),
                 data_sets: versions.iter().map(SmallInstance::data_set_bytes).collect(),
             });

@@ -77,7 +77,7 @@ pub async fn seeded(seed: u64, trace: Trace) {
 impl Run {
     pub fn new(seed: u64, trace: Trace) -> Self {
         let dice = Random::new(seed, "run");
-        Self { machine: Machine::new(), model: Model::default(), running: None, dice, trace, is_tight: false }
+        Self { machine: Machine::new(seed), model: Model::default(), running: None, dice, trace, is_tight: false }
     }
 
     fn note(&self, what: impl AsRef<str>) {
@@ -266,7 +266,10 @@ impl Run {
         let Ok(permit) = archive.admit(&Principal::Operator, ORIGIN, act::Store { study }).await else {
             return Err(Told::Failed);
         };
-        let incoming = Incoming { source: Source::File, expected: Expected::default(), transport: Transport::Local };
+        // as C-STORE does, which is looked up before the object has come
+        let sop_instance = (self.dice.below(2) == 0).then(|| items()[item].sop_instance.parse().unwrap());
+        let expected = Expected { sop_instance, ..Expected::default() };
+        let incoming = Incoming { source: Source::File, expected, transport: Transport::Local };
         let mut stream = archive.begin_store(permit, incoming);
         let piece = 200 + self.dice.below(100_000);
         for slice in items()[item].files[version].chunks(piece) {
@@ -375,7 +378,9 @@ impl Run {
         let length = self.dice.below(file.len());
         let written = stream.write(&file[..length]).await;
         self.excuse(written.is_err(), "a store");
-        match self.dice.below(3) {
+        // what ends between two elements of its header cannot be told from an object without pixels
+        let is_half = file.len() - length < items()[item].pixel_bytes;
+        match self.dice.below(if is_half { 3 } else { 2 }) {
             0 => stream.give_up(),
             1 => drop(stream),
             // a half object that is said to be whole

@@ -95,23 +95,8 @@ pub fn extract(outline: &Outline) -> Result<Attributes, AttributesError> {
     pass.finish()
 }
 
-/// The identifiers alone, as [`extract`] would give them; the rest may then wait.
-///
-/// # Errors
-/// As [`extract`].
-pub fn identify(outline: &Outline) -> Result<InstanceIds, AttributesError> {
-    let mut pass = Pass { is_for_uids: true, ..Pass::default() };
-    let mut events = outline.header.events();
-    while let Some(event) = events.next() {
-        pass.event(event, events.is_big_endian());
-    }
-    Ok(pass.finish()?.ids)
-}
-
 #[derive(Default)]
 struct Pass {
-    /// Nothing but the four UIDs is wanted.
-    is_for_uids: bool,
     charset: Charset,
     /// Sequences and items around the current element.
     depth: usize,
@@ -185,9 +170,6 @@ impl Pass {
         let tag = element.tag;
         if tag == SPECIFIC_CHARACTER_SET {
             self.charset = Charset::from_value(element.bytes);
-            return;
-        }
-        if self.is_for_uids && uid_place(tag).is_none() {
             return;
         }
         let is_study = STUDY_TAGS.contains(&tag);

@@ -94,10 +94,7 @@ fn missing_and_invalid_uids_are_named() {
     let with = |class: &str, instance: &str| {
         let sample =
             Sample::little_endian().with((0x0008, 0x0016), VR::UI, class).with((0x0008, 0x0018), VR::UI, instance);
-        let outline = uids(sample).outline();
-        let found = extract(&outline).map(|found| found.ids);
-        assert_eq!(identify(&outline), found);
-        found
+        extract(&uids(sample).outline()).map(|found| found.ids)
     };
     assert_eq!(with("", "1.2"), Err(AttributesError::MissingUid(Tag(0x0008, 0x0016))));
     assert_eq!(with("1.2", " "), Err(AttributesError::MissingUid(Tag(0x0008, 0x0018))));

@@ -6,7 +6,6 @@ use super::{
     column::get,
     connection::at,
     database::{Database, collect},
-    log::empty_log,
 };
 use crate::IndexError;
 
@@ -16,10 +15,12 @@ pub(super) const MAX_FINDINGS: usize = 1_000;
 /// What is wrong with the file of any of the databases. `words` is its table for full-text search: what a connection
 /// remembers of that is compared with the file when it is read, but not by the check, which would call the rest damaged.
 pub(super) async fn file(database: &Database, words: Option<&'static str>) -> Result<Vec<String>, IndexError> {
-    let mut findings = match pages(database).await {
-        Err(IndexError::Closed) => return Err(IndexError::Closed),
-        Err(error) => vec![error.to_string()],
-        Ok(pages) => pages,
+    let _checking = database.checking.lock().await;
+    // Pages are read past the engine's own locks, as they stand in the file. There one may be half written, or not written
+    // yet while those behind it are, as its newest content is in the log.
+    let mut findings = match database.read_still(damaged_pages).await {
+        Err(error @ IndexError::Damaged) => vec![error.to_string()],
+        pages => pages?,
     };
     let is_readable = findings.is_empty();
     let rules = move |connection: &Connection| {
@@ -34,31 +35,11 @@ pub(super) async fn file(database: &Database, words: Option<&'static str>) -> Re
     Ok(findings)
 }
 
-/// Pages are read past the engine's own locks, as they stand in the file. There a page may be half written, or not
-/// written yet while those behind it are, as its newest content is in the log: only what is found also when the log is
-/// empty is damage. Others write meanwhile, but for the last look.
-async fn pages(database: &Database) -> Result<Vec<String>, IndexError> {
-    let mut found = database.read(damaged_pages).await?;
-    for is_last in [false, true] {
-        if found.is_empty() {
-            break;
-        }
-        let again = if is_last {
-            database.alone(|writer| empty_log(writer).and_then(|()| damaged_pages(writer))).await?
-        } else {
-            database.alone(empty_log).await?;
-            database.read(damaged_pages).await?
-        };
-        found.retain(|finding| again.contains(finding));
-    }
-    Ok(found)
-}
-
 /// The engine looks when the statement is prepared: one that is kept would tell for ever what it once found.
 fn damaged_pages(connection: &Connection) -> Result<Vec<String>, IndexError> {
     let mut look = connection.prepare("PRAGMA cipher_integrity_check").map_err(at("check pages"))?;
     let found = look.query_map([], |row| row.get::<_, String>(0)).map_err(at("check pages"))?;
-    found.collect::<Result<_, _>>().map_err(at("check pages"))
+    found.take(MAX_FINDINGS).collect::<Result<_, _>>().map_err(at("check pages"))
 }
 
 fn broken_rules(connection: &Connection, is_readable: bool) -> Result<Vec<String>, IndexError> {

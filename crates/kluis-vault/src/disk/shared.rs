@@ -230,8 +230,13 @@ impl DiskRecord {
 
 #[async_trait]
 impl RecordBytes for DiskRecord {
-    async fn read(&self, offset: u64, mut buffer: ReadBuffer) -> Result<ReadBuffer, VaultError> {
+    async fn read(&self, offset: u64, length: usize) -> Result<ReadBuffer, VaultError> {
         let record = Self { shared: Arc::clone(&self.shared), file: Arc::clone(&self.file), location: self.location };
-        Shared::reading(&self.shared, move |_| record.fill(offset, &mut buffer).map(|()| buffer)).await
+        let read = move |shared: &Arc<Shared>| {
+            // not before it is this read's turn: many may wait
+            let mut buffer = ReadBuffers::take(&shared.read_buffers, length);
+            record.fill(offset, &mut buffer).map(|()| buffer)
+        };
+        Shared::reading(&self.shared, read).await
     }
 }

@@ -146,7 +146,12 @@ async fn store_until_crash(disk: &SimulatedDisk, key: &Arc<StudyKey>, seed: u64)
         .map(|task| {
             let (vault, key) = (Arc::clone(&vault), Arc::clone(key));
             tokio::spawn(async move {
-                let size = if task < 2 { 5 * CHUNK } else { 9_000 * usize::from(task) };
+                // spilled, written from where they were sealed, put together
+                let size = match task {
+                    0 | 1 => 5 * CHUNK,
+                    2 | 3 => 140_000 + 30_000 * usize::from(task),
+                    _ => 9_000 * usize::from(task),
+                };
                 let mut acknowledged = Vec::new();
                 for round in 0..4_u8 {
                     let object = bytes(size, task * 16 + round);

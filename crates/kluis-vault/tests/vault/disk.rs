@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use crate::fixture::{CHUNK, bytes, load, seal, simulated, small, store, study_key};
 
 const LARGE: usize = 6 * CHUNK;
+/// Stays in memory until it is committed, and is written from there.
+const GATHERED: usize = 200_000;
 
 #[tokio::test]
 async fn files_are_closed_to_others_and_show_nothing() {
@@ -259,7 +261,8 @@ async fn failed_call_refuses_the_object_concerned_and_no_other() {
         (Call::SyncDirectory, io),
     ];
     let large_faults = small_faults.into_iter().chain([(Call::Rename, io)]);
-    let cases = small_faults.into_iter().map(|fault| (1_000, fault)).chain(large_faults.map(|fault| (LARGE, fault)));
+    let gathered = [1_000, GATHERED].into_iter().flat_map(|size| small_faults.map(|fault| (size, fault)));
+    let cases = gathered.chain(large_faults.map(|fault| (LARGE, fault)));
     for (size, (call, fault)) in cases {
         for after in 0..3 {
             let key = study_key().await;
@@ -299,7 +302,7 @@ async fn failed_call_refuses_the_object_concerned_and_no_other() {
 #[tokio::test]
 async fn short_write_is_carried_on() {
     let key = study_key().await;
-    for size in [1_000, LARGE] {
+    for size in [1_000, GATHERED, LARGE] {
         for after in 0..4 {
             let disk = SimulatedDisk::new();
             let vault = simulated(&disk, small());
@@ -368,7 +371,7 @@ async fn full_disk_refuses_what_does_not_fit_and_takes_what_does() {
     let vault = simulated(&disk, small());
     store(&*vault, &key, &bytes(1_000, 0)).await.unwrap();
     disk.limit_room(Some(40_000));
-    for size in [60_000, LARGE, 200_000] {
+    for size in [60_000, LARGE, GATHERED] {
         let refused = store(&*vault, &key, &bytes(size, 1)).await.unwrap_err();
         assert!(matches!(refused, VaultError::StorageFull), "{size}: {refused}");
         disk.limit_room(Some(40_000));

@@ -56,7 +56,7 @@ pub struct Refusal {
 
 fn settings() -> kluis_vault::Settings {
     // several packs, and objects with packs of their own, without megabytes
-    kluis_vault::Settings { pack_bytes: 256 << 10, gathered_bytes: 64 << 10, ..kluis_vault::Settings::default() }
+    kluis_vault::Settings { pack_bytes: 256 << 10, gathered_bytes: 160 << 10, ..kluis_vault::Settings::default() }
 }
 
 fn read(dir: &Path, files: &mut Files, root: &Path) {
@@ -117,9 +117,12 @@ impl Stage {
             other.patient_name = "Other^Name".to_owned();
             assert!(store(&archive, &other).await.is_err(), "a conflict is told");
         }
-        let mut large = instance(20, 5, 1);
-        large.side_pixels = 360;
-        store(&archive, &large).await.unwrap();
+        // one that begins on a page of its own among others, and one that has a pack of its own
+        for (number, side_pixels) in [(1, 360), (2, 420)] {
+            let mut large = instance(20, 5, number);
+            large.side_pixels = side_pixels;
+            store(&archive, &large).await.unwrap();
+        }
         let seen = verify(&archive, Vec::new()).await;
         assert!(seen.findings.is_empty(), "{:?}", seen.findings);
         archive.close().await.unwrap();

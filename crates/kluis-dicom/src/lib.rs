@@ -5,12 +5,14 @@
 mod ae_title;
 pub mod attributes;
 pub mod charset;
+pub mod data_set;
 pub mod date_time;
 pub mod dictionary;
 pub mod element_value;
 pub mod file_meta;
 mod fold;
 pub mod frames;
+pub mod identifier;
 pub mod implementation;
 pub mod json;
 pub mod limits;

@@ -2,7 +2,7 @@
 
 use crate::{
     Tag, VR,
-    part10::{Outline, Source},
+    part10::{Outline, Source, has_long_length},
 };
 
 /// Builds a data set from its elements.
@@ -54,23 +54,7 @@ impl Sample {
         self.push_u16(tag.0);
         self.push_u16(tag.1);
         self.bytes.extend_from_slice(vr.to_string().as_bytes());
-        let is_long = matches!(
-            vr,
-            VR::OB
-                | VR::OD
-                | VR::OF
-                | VR::OL
-                | VR::OV
-                | VR::OW
-                | VR::SQ
-                | VR::SV
-                | VR::UC
-                | VR::UN
-                | VR::UR
-                | VR::UT
-                | VR::UV
-        );
-        if is_long {
+        if has_long_length(vr) {
             self.push_u16(0);
             self.push_u32(length);
         } else {

@@ -14,5 +14,8 @@ pub mod pdu;
 mod services;
 mod transport;
 
-pub use services::{Admission, AssociationRequest, EchoRequest, Outcome, Refusal, Services, StoreRequest, StoreSink};
+pub use services::{
+    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
+    StoreSink,
+};
 pub use transport::PromptTcp;

@@ -28,6 +28,8 @@ pub const COMMAND_SET: usize = 64 * 1024;
 pub const COMMAND_ELEMENTS: usize = 256;
 /// Bytes of a data set that are taken and thrown away after a refusal, so that the association stays usable.
 pub const DRAINED_DATA_SET: u64 = 4 * 1024 * 1024 * 1024;
+/// An identifier: a list of 1,000 UIDs takes 65 kB.
+pub const IDENTIFIER: usize = 256 * 1024;
 /// Bytes of an identifier (the data set of an operation that is not offered) that are taken and thrown away.
 pub const DRAINED_IDENTIFIER: u64 = 1024 * 1024;
 /// Bytes that are taken and thrown away after an abort, while waiting for the peer to close.

@@ -2,17 +2,19 @@
 
 use std::{borrow::Cow, future::Future};
 
-use kluis_dicom::{AeTitle, Uid};
+use kluis_dicom::{AeTitle, Phi, Uid};
 
 use crate::{
     command::Status,
-    pdu::{AssociateRj, UserIdentity, reject_reason},
+    pdu::{AssociateRj, ExtendedNegotiation, UserIdentity, reject_reason},
 };
 
 /// One association's services. The driver calls one method at a time, in the order of the messages.
 pub trait Services: Send {
     /// Takes one data set.
     type Sink: StoreSink;
+    /// Gives the matches of one C-FIND.
+    type Matches: Matches;
 
     /// Says whether this peer gets an association. Called once, after the request was found to be in order.
     fn admit(&mut self, request: &AssociationRequest<'_>) -> impl Future<Output = Result<Admission, Refusal>> + Send;
@@ -23,6 +25,24 @@ pub trait Services: Send {
     /// C-STORE (PS3.7 9.1.1): the command has come, the data set begins. On `Err` the data set is taken and thrown away
     /// before the outcome is sent, and the association stays usable.
     fn store_begin(&mut self, request: StoreRequest) -> impl Future<Output = Result<Self::Sink, Outcome>> + Send;
+
+    /// C-FIND (PS3.7 9.1.2): the identifier is complete.
+    fn find(&mut self, request: FindRequest) -> impl Future<Output = Result<Self::Matches, Outcome>> + Send;
+}
+
+/// Gives matches one by one, as the peer takes them. Dropped where the operation is cancelled or the association ends.
+pub trait Matches: Send {
+    /// The next match, or none behind the last. After an `Err`, which ends the operation, it is not asked again.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Match>, Outcome>> + Send;
+}
+
+/// One match of a C-FIND.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// [`Status::PENDING`] or [`Status::PENDING_KEY_NOT_SUPPORTED`].
+    pub status: Status,
+    /// Its identifier, in the transfer syntax of the presentation context.
+    pub identifier: Phi<Vec<u8>>,
 }
 
 /// Takes one data set, piece by piece as it arrives. Dropped where the association ends first.
@@ -45,6 +65,8 @@ pub struct AssociationRequest<'a> {
     pub identity: Option<&'a UserIdentity>,
     /// Implementation class UID of the peer.
     pub implementation_class_uid: Option<&'a Uid>,
+    /// SOP class extended negotiation (PS3.7 D.3.3.5), as it was asked for.
+    pub extended: &'a [ExtendedNegotiation],
 }
 
 /// The peer is let in.
@@ -52,6 +74,8 @@ pub struct AssociationRequest<'a> {
 pub struct Admission {
     /// Server response to the user identity (PS3.7 D.3.3.7.2); sent only where the peer asked for one.
     pub identity_response: Option<Vec<u8>>,
+    /// SOP class extended negotiation: what of it is agreed. A class that is left out has none of it.
+    pub extended: Vec<ExtendedNegotiation>,
 }
 
 /// The peer is not let in. All that is wrong with an identity has one variant, so that all refusals look alike.
@@ -99,6 +123,19 @@ pub struct StoreRequest {
     pub move_originator: Option<AeTitle>,
     /// Move Originator Message ID (0000,1031).
     pub move_originator_message_id: Option<u16>,
+}
+
+/// A C-FIND-RQ in a context that was accepted for its SOP class, with its identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+    /// Affected SOP Class UID (0000,0002): the information model.
+    pub sop_class: Uid,
+    /// The transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// The bytes of the data set.
+    pub identifier: Phi<Vec<u8>>,
 }
 
 /// What came of an operation.

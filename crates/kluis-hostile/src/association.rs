@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kluis_dicom::Uid;
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
+    StoreSink,
     association::{Acceptor, Action, Event, Machine, Role, State, negotiate},
     command::Status,
     driver::{Config, Ending, How, serve},
@@ -174,8 +175,18 @@ struct Sink {
     is_whole: bool,
 }
 
+/// What is never given: how many matches leave before a C-CANCEL is heard depends on when that comes.
+enum NoMatches {}
+
+impl Matches for NoMatches {
+    async fn next(&mut self) -> Result<Option<Match>, Outcome> {
+        match *self {}
+    }
+}
+
 impl Services for Memory {
     type Sink = Sink;
+    type Matches = NoMatches;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         Ok(Admission::default())
@@ -190,6 +201,11 @@ impl Services for Memory {
             return Err(Status::NOT_AUTHORIZED.into());
         }
         Ok(Sink { memory: self.clone(), sop_instance: request.sop_instance, bytes: Vec::new(), is_whole: false })
+    }
+
+    async fn find(&mut self, request: FindRequest) -> Result<NoMatches, Outcome> {
+        assert!(request.identifier.len() <= limits::IDENTIFIER);
+        Err(Status::DATA_SET_DOES_NOT_MATCH.into())
     }
 }
 
@@ -225,7 +241,7 @@ pub(crate) fn acceptor() -> Acceptor {
         called: "KLUIS".parse().into_iter().collect(),
         provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1.1."),
         uses: |_| false,
-        knows: |uid| uid.as_str().starts_with(IMPLICIT),
+        knows: |_, uid| uid.as_str().starts_with(IMPLICIT),
         implementation_class_uid: uid("2.25.1"),
         implementation_version: "KLUIS".to_owned(),
         maximum_length: limits::MAXIMUM_LENGTH,
@@ -276,7 +292,8 @@ pub fn negotiation(data: &[u8]) {
         let Some(context) = accepted else { continue };
         assert_eq!(Some(&context.abstract_syntax), proposed.abstract_syntax.as_ref());
         assert!(proposed.transfer_syntaxes.contains(&context.transfer_syntax));
-        assert!((acceptor.provides)(&context.abstract_syntax) && (acceptor.knows)(&context.transfer_syntax));
+        assert!((acceptor.provides)(&context.abstract_syntax));
+        assert!((acceptor.knows)(&context.abstract_syntax, &context.transfer_syntax));
     }
     let mut bytes = Vec::new();
     match pdu::write(&Pdu::AssociateAc(Box::new(reply.clone())), &mut bytes) {

@@ -17,7 +17,7 @@ pub fn dimse_command(data: &[u8]) {
     assert!((bytes.len() - 12) / 8 <= limits::COMMAND_ELEMENTS || set.value(0).is_none());
     let Ok(message) = Message::read(&set) else { return };
     match message {
-        Message::Echo(request) | Message::Other(request) => answered(request),
+        Message::Echo(request) | Message::Find(request) | Message::Other(request) => answered(request),
         Message::Store(command) => answered(command.request),
         Message::Cancel(_) => {}
         Message::Response(field) => assert!(field.is_response()),
@@ -37,7 +37,12 @@ const ELEMENTS: [u16; 6] = [
 fn answered(request: OtherRequest) {
     assert!(!request.field.is_response());
     let (field, id) = (request.field, request.message_id);
-    let reply = Reply { request, status: Status::UNRECOGNIZED_OPERATION, comment: Some("cannot \\ be".into()) };
+    let reply = Reply {
+        request,
+        status: Status::UNRECOGNIZED_OPERATION,
+        comment: Some("cannot \\ be".into()),
+        has_data_set: false,
+    };
     let set = reply.command_set();
     let bytes = written(&set);
     assert!(bytes.len() < 512, "an answer of {} bytes", bytes.len());

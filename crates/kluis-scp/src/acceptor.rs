@@ -1,10 +1,14 @@
 //! What is accepted in negotiation: the SOP classes of [`SERVICES`], every transfer syntax that we know (conformance
 //! B13: stored as sent).
 
-use kluis_dicom::{AeTitle, Uid, implementation, sop_class, transfer_syntax};
+use kluis_dicom::{
+    AeTitle, Uid, implementation,
+    sop_class::{self, SopClassKind},
+    transfer_syntax,
+};
 use kluis_dimse::{association::Acceptor, limits};
 
-use crate::SERVICES;
+use crate::{SERVICES, answer};
 
 pub(crate) fn acceptor(called: Vec<AeTitle>) -> Acceptor {
     Acceptor {
@@ -12,10 +16,19 @@ pub(crate) fn acceptor(called: Vec<AeTitle>) -> Acceptor {
         provides,
         // C-GET, where the roles turn, is not offered
         uses: |_| false,
-        knows: |uid| transfer_syntax::lookup(uid.as_str()).is_some(),
+        knows,
         implementation_class_uid: implementation::class_uid(),
         implementation_version: implementation::VERSION_NAME.to_owned(),
         maximum_length: limits::MAXIMUM_LENGTH,
+    }
+}
+
+/// Objects are stored in whatever syntax they come; messages without pixels need one of the three that are not.
+fn knows(sop_class: &Uid, transfer_syntax: &Uid) -> bool {
+    let is_storage = sop_class::lookup(sop_class.as_str()).is_some_and(|class| class.kind == SopClassKind::Storage);
+    match is_storage {
+        true => transfer_syntax::lookup(transfer_syntax.as_str()).is_some(),
+        false => answer::encoding(transfer_syntax.as_str()).is_some(),
     }
 }
 
@@ -72,10 +85,10 @@ mod tests {
 
     #[test]
     fn b07_classes_that_are_not_offered_are_refused() {
-        // private, C-FIND, C-MOVE, storage commitment, a non-patient object
+        // private, worklist, C-MOVE, storage commitment, a non-patient object
         for class in [
             "1.3.12.2.1107.5.9.1",
-            "1.2.840.10008.5.1.4.1.2.2.1",
+            "1.2.840.10008.5.1.4.31",
             "1.2.840.10008.5.1.4.1.2.2.2",
             "1.2.840.10008.1.20.1",
             "1.2.840.10008.5.1.4.38.1",

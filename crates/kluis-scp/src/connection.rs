@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use kluis_dicom::AeTitle;
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
     driver::{self, Config, How},
     pdu::reject_reason,
 };
@@ -133,6 +133,7 @@ struct Admitted<'a, H: House> {
 
 impl<H: House> Services for Admitted<'_, H> {
     type Sink = <H::Services as Services>::Sink;
+    type Matches = <H::Services as Services>::Matches;
 
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         let admission = self.services.admit(request).await;
@@ -155,5 +156,9 @@ impl<H: House> Services for Admitted<'_, H> {
 
     async fn store_begin(&mut self, request: StoreRequest) -> Result<Self::Sink, Outcome> {
         self.services.store_begin(request).await
+    }
+
+    async fn find(&mut self, request: FindRequest) -> Result<Self::Matches, Outcome> {
+        self.services.find(request).await
     }
 }

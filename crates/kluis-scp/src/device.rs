@@ -3,15 +3,20 @@
 use std::{net::IpAddr, sync::Arc};
 
 use kluis_archive::{Archive, Origin};
-use kluis_dicom::AeTitle;
+use kluis_dicom::{AeTitle, Uid, sop_class};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, Outcome, Refusal, Services, StoreRequest, command::Status,
+    Admission, AssociationRequest, EchoRequest, FindRequest, Outcome, Refusal, Services, StoreRequest,
+    command::{CommandField, Status},
+    pdu::ExtendedNegotiation,
 };
 use kluis_identity::{Authenticator, Cause};
 use kluis_policy::{Door, Principal};
 
 use crate::{
+    SERVICES,
     connection::{Caller, House},
+    find::{self, Asker, Found},
+    query::{Agreement, FIND_CLASSES},
     storage::{self, ObjectSink},
     verification,
 };
@@ -35,7 +40,7 @@ impl House for Edge {
     type Services = DeviceServices;
 
     fn services(&self, caller: Caller) -> DeviceServices {
-        DeviceServices { edge: self.clone(), caller, calling: None }
+        DeviceServices { edge: self.clone(), caller, association: None }
     }
 
     async fn note_unproved(&self, source: IpAddr) {
@@ -49,14 +54,22 @@ impl House for Edge {
 pub(crate) struct DeviceServices {
     edge: Edge,
     caller: Caller,
-    calling: Option<AeTitle>,
+    association: Option<Association>,
+}
+
+/// What was said in negotiation.
+struct Association {
+    calling: AeTitle,
+    called: AeTitle,
+    /// By SOP class.
+    agreements: Vec<(Uid, Agreement)>,
 }
 
 impl DeviceServices {
     /// Looked at again before each message, so that a device that was removed is shut out within seconds (threat T28).
     /// The AE title proves nothing; it has to be the one bound to the key.
     async fn principal(&self) -> Result<Principal, Cause> {
-        let Some(calling) = &self.calling else { return Err(Cause::AeNotBound) };
+        let Some(Association { calling, .. }) = &self.association else { return Err(Cause::AeNotBound) };
         let now = self.edge.archive.clock().now();
         let proof = self.edge.authenticator.device(&self.caller.certificate, calling, now).await;
         proof.map_err(|not_proved| not_proved.cause())
@@ -76,12 +89,24 @@ impl DeviceServices {
 
 impl Services for DeviceServices {
     type Sink = ObjectSink;
+    type Matches = Found;
 
     /// User identities (PS3.7 D.3.3.7) are neither needed nor believed: a device is its key. None is answered.
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
-        self.calling = Some(request.calling.clone());
+        let is_find = |proposed: &&ExtendedNegotiation| FIND_CLASSES.contains(&proposed.sop_class.as_str());
+        let proposals = request.extended.iter().filter(is_find);
+        let agreed = proposals.map(|proposed| (proposed, Agreement::of(proposed)));
+        let agreed: Vec<(&ExtendedNegotiation, Agreement)> = agreed.collect();
+        self.association = Some(Association {
+            calling: request.calling.clone(),
+            called: request.called.clone(),
+            agreements: agreed.iter().map(|(proposed, agreement)| (proposed.sop_class.clone(), *agreement)).collect(),
+        });
         match self.principal().await {
-            Ok(_) => Ok(Admission::default()),
+            Ok(_) => {
+                let extended = agreed.iter().map(|(proposed, agreement)| agreement.answer(proposed)).collect();
+                Ok(Admission { extended, ..Admission::default() })
+            }
             Err(Cause::DirectoryUnavailable) => Err(Refusal::Congestion),
             Err(cause) => {
                 tracing::info!(source = %self.caller.source, ?cause, "association rejected");
@@ -98,9 +123,32 @@ impl Services for DeviceServices {
     }
 
     async fn store_begin(&mut self, request: StoreRequest) -> Result<ObjectSink, Outcome> {
+        is_offered(CommandField::C_STORE_RQ, &request.sop_class)?;
         let principal = self.principal_of_message().await?;
         storage::begin(&self.edge.archive, &principal, origin(self.caller.source), request).await
     }
+
+    async fn find(&mut self, request: FindRequest) -> Result<Found, Outcome> {
+        is_offered(CommandField::C_FIND_RQ, &request.sop_class)?;
+        let principal = self.principal_of_message().await?;
+        let Some(association) = &self.association else { return Err(Status::PROCESSING_FAILURE.into()) };
+        let agreement = association.agreements.iter().find(|(sop_class, _)| *sop_class == request.sop_class);
+        let asker = Asker {
+            archive: self.edge.archive.clone(),
+            principal,
+            origin: origin(self.caller.source),
+            ae: association.called.clone(),
+        };
+        find::begin(asker, request, agreement.map_or_else(Agreement::default, |(_, agreement)| *agreement)).await
+    }
+}
+
+/// A context is accepted for a SOP class, whatever the command: C-FIND in one for images is nothing that we offer.
+fn is_offered(command: CommandField, sop_class: &Uid) -> Result<(), Outcome> {
+    let class = sop_class::lookup(sop_class.as_str());
+    let is_offered =
+        class.is_some_and(|class| SERVICES.iter().any(|service| service.command == command && service.offers(class)));
+    if is_offered { Ok(()) } else { Err(Status::SOP_CLASS_NOT_SUPPORTED.into()) }
 }
 
 fn origin(source: IpAddr) -> Origin {

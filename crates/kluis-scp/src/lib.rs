@@ -4,10 +4,13 @@
 //! gate of `kluis-archive` admits or refuses. May not contain: SQL, blobs, decisions of policy, key material.
 
 mod acceptor;
+mod answer;
 mod connection;
 mod device;
+mod find;
 pub mod limits;
 mod listener;
+mod query;
 mod service;
 mod status;
 mod storage;

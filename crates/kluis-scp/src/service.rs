@@ -3,6 +3,8 @@
 use kluis_dicom::sop_class::{self, SopClass, SopClassKind};
 use kluis_dimse::command::CommandField;
 
+use crate::query::FIND_CLASSES;
+
 /// One service class of which this node is provider (SCP).
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
@@ -14,20 +16,32 @@ pub struct Service {
     pub command: CommandField,
     /// Name of the operation that the gate is asked for ([`kluis_policy::Operation::name`]).
     pub operation: &'static str,
-    kind: SopClassKind,
+    offered: Offered,
+}
+
+/// Which SOP classes.
+#[derive(Debug, Clone, Copy)]
+enum Offered {
+    /// All of a kind.
+    Kind(SopClassKind),
+    /// These.
+    These(&'static [&'static str]),
 }
 
 impl Service {
     /// The SOP classes that are accepted for it.
     pub fn sop_classes(&self) -> impl Iterator<Item = &'static SopClass> {
-        let kind = self.kind;
-        sop_class::all().filter(move |class| class.kind == kind)
+        let service = *self;
+        sop_class::all().filter(move |class| service.offers(class))
     }
 
     /// Whether it offers this SOP class.
     #[must_use]
     pub fn offers(&self, class: &SopClass) -> bool {
-        class.kind == self.kind
+        match self.offered {
+            Offered::Kind(kind) => class.kind == kind,
+            Offered::These(uids) => uids.contains(&class.uid),
+        }
     }
 }
 
@@ -38,14 +52,21 @@ pub const SERVICES: &[Service] = &[
         clause: "PS3.4 Annex A",
         command: CommandField::C_ECHO_RQ,
         operation: "echo",
-        kind: SopClassKind::Verification,
+        offered: Offered::Kind(SopClassKind::Verification),
     },
     Service {
         name: "Storage",
         clause: "PS3.4 Annex B",
         command: CommandField::C_STORE_RQ,
         operation: "store",
-        kind: SopClassKind::Storage,
+        offered: Offered::Kind(SopClassKind::Storage),
+    },
+    Service {
+        name: "Query",
+        clause: "PS3.4 Annex C",
+        command: CommandField::C_FIND_RQ,
+        operation: "search-studies",
+        offered: Offered::These(FIND_CLASSES),
     },
 ];
 
@@ -58,9 +79,10 @@ mod tests {
     #[test]
     fn every_service_names_an_operation_and_offers_classes() {
         let operations: Vec<_> = SERVICES.iter().map(|service| service.operation).collect();
-        assert_eq!(operations, [Operation::Echo.name(), Operation::Store { study: None }.name()]);
+        let search = Operation::Search { level: kluis_policy::Level::Study };
+        assert_eq!(operations, [Operation::Echo.name(), Operation::Store { study: None }.name(), search.name()]);
         let counts: Vec<_> = SERVICES.iter().map(|service| service.sop_classes().count()).collect();
-        assert_eq!(counts, [1, sop_class::storage().count()]);
+        assert_eq!(counts, [1, sop_class::storage().count(), 3]);
         assert!(counts[1] > 150, "{counts:?}");
     }
 }

@@ -110,7 +110,7 @@ fn is_blank(letters: [u8; 2]) -> bool {
     matches!(&letters, b"??" | b"--" | b"  " | [0, 0])
 }
 
-fn has_long_length(vr: VR) -> bool {
+pub(crate) fn has_long_length(vr: VR) -> bool {
     use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
     matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
 }

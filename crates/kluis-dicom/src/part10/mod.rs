@@ -19,6 +19,7 @@ pub(crate) mod test_data;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use element::has_long_length;
 pub use events::{Event, Events, Value};
 pub use gate::{DataSetBytes, Gate, Source};
 pub use outline::{BulkKind, BulkSpan, Fragment, Header, Outline, Repair, RepairKind};

@@ -21,8 +21,8 @@ pub struct Acceptor {
     pub provides: fn(&Uid) -> bool,
     /// Abstract syntaxes that we use in the same association (we are SCU, the requestor SCP), as in C-GET.
     pub uses: fn(&Uid) -> bool,
-    /// Transfer syntaxes that we know.
-    pub knows: fn(&Uid) -> bool,
+    /// Transfer syntaxes that we take for an abstract syntax.
+    pub knows: fn(&Uid, &Uid) -> bool,
     /// Our implementation class UID.
     pub implementation_class_uid: Uid,
     /// Our implementation version name, at most 16 characters.
@@ -107,7 +107,8 @@ fn answer(acceptor: &Acceptor, proposed: &ProposedContext) -> (ContextReply, Opt
     else {
         return (reply(ContextResult::AbstractSyntaxNotSupported, None), None);
     };
-    let Some(transfer_syntax) = proposed.transfer_syntaxes.iter().find(|uid| (acceptor.knows)(uid)) else {
+    let Some(transfer_syntax) = proposed.transfer_syntaxes.iter().find(|uid| (acceptor.knows)(abstract_syntax, uid))
+    else {
         return (reply(ContextResult::TransferSyntaxesNotSupported, None), None);
     };
     let context = Context { abstract_syntax: abstract_syntax.clone(), transfer_syntax: transfer_syntax.clone() };

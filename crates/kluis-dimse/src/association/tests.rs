@@ -141,7 +141,7 @@ fn acceptor() -> Acceptor {
         called: vec!["KLUIS".parse().unwrap()],
         provides: |uid| [CT, "1.2.840.10008.1.1"].contains(&uid.as_str()),
         uses: |_| false,
-        knows: |uid| [IMPLICIT, EXPLICIT, JPEG].contains(&uid.as_str()),
+        knows: |_, uid| [IMPLICIT, EXPLICIT, JPEG].contains(&uid.as_str()),
         implementation_class_uid: uid("1.2.3"),
         implementation_version: "KLUIS".to_owned(),
         maximum_length: 131_072,

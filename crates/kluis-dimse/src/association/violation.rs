@@ -50,6 +50,9 @@ pub enum Violation {
     /// A response came to no request of ours.
     #[error("a response {0:#06x} came to no request")]
     UnexpectedResponse(u16),
+    /// A request came while another one is answered, which was not negotiated (PS3.7 D.3.3.3).
+    #[error("a request came while another one is answered")]
+    RequestWithinOperation,
     /// A data set that is refused anyway does not end.
     #[error("a refused data set is too long to be taken")]
     RefusedDataSetTooLong,
@@ -83,6 +86,7 @@ impl Violation {
             Self::CommandTooLong
             | Self::Command(_)
             | Self::UnexpectedResponse(_)
+            | Self::RequestWithinOperation
             | Self::RefusedDataSetTooLong
             | Self::Idle => Some(Abort { source: AbortSource::User, reason: abort_reason::NOT_SPECIFIED }),
             Self::NoRequestInTime | Self::DoesNotRead => None,

@@ -7,6 +7,9 @@ use super::{CommandError, CommandField, CommandSet, Status, element};
 /// Command Data Set Type: no data set (PS3.7 9.3, E.1). Any other value means that there is one.
 const NO_DATA_SET: u16 = 0x0101;
 
+/// What we say where there is one.
+const DATA_SET: u16 = 0x0001;
+
 /// A message that has come, but for its data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -14,6 +17,8 @@ pub enum Message {
     Echo(OtherRequest),
     /// C-STORE-RQ
     Store(StoreCommand),
+    /// C-FIND-RQ
+    Find(OtherRequest),
     /// C-CANCEL-RQ of the operation with this message id.
     Cancel(Option<u16>),
     /// Any other request, known to PS3.7 or not.
@@ -79,12 +84,13 @@ impl Message {
                 move_originator: set.ae(element::MOVE_ORIGINATOR_AE_TITLE),
                 move_originator_message_id: set.us(element::MOVE_ORIGINATOR_MESSAGE_ID),
             }),
+            CommandField::C_FIND_RQ => Self::Find(request),
             _ => Self::Other(request),
         })
     }
 }
 
-/// A response without a data set.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The request.
@@ -93,6 +99,8 @@ pub struct Reply {
     pub status: Status,
     /// Error Comment.
     pub comment: Option<std::borrow::Cow<'static, str>>,
+    /// A data set follows.
+    pub has_data_set: bool,
 }
 
 impl Reply {
@@ -105,7 +113,7 @@ impl Reply {
         }
         set.set_us(element::COMMAND_FIELD, self.request.field.response().0);
         set.set_us(element::MESSAGE_ID_BEING_RESPONDED_TO, self.request.message_id);
-        set.set_us(element::DATA_SET_TYPE, NO_DATA_SET);
+        set.set_us(element::DATA_SET_TYPE, if self.has_data_set { DATA_SET } else { NO_DATA_SET });
         set.set_us(element::STATUS, self.status.0);
         if let Some(comment) = &self.comment {
             set.set_text(element::ERROR_COMMENT, comment, 64);

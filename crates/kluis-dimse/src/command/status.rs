@@ -25,6 +25,12 @@ impl Status {
     pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
     /// Cannot understand (PS3.4 B.2.3).
     pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
+    /// Matches go on (PS3.4 C.4.1.1.4).
+    pub const PENDING: Self = Self(0xFF00);
+    /// Matches go on; a key was not supported for matching (PS3.4 C.4.1.1.4).
+    pub const PENDING_KEY_NOT_SUPPORTED: Self = Self(0xFF01);
+    /// Ended by a C-CANCEL (PS3.4 C.4.1.1.4).
+    pub const CANCEL: Self = Self(0xFE00);
     /// Coercion of data elements, a warning (PS3.4 B.2.3).
     pub const COERCION: Self = Self(0xB000);
 

@@ -32,6 +32,8 @@ pub(super) enum Patience {
     Message,
     /// The rest of a message.
     Rest,
+    /// Whatever the peer has to say while it is answered: it may be silent for as long as that takes.
+    Operation,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 let until = self.idle_since + self.timing.idle;
                 timeout_at(until, self.read_or_shutdown()).await.map_err(|_| Violation::Idle)??
             }
+            Patience::Operation => self.read_or_shutdown().await?,
             Patience::Message | Patience::Rest => self.read_at_pace().await?,
         };
         self.end = self.end.saturating_add(read);

@@ -4,6 +4,7 @@
 //! never gathered. May not contain: rules of the protocol, which stand in [`crate::association`].
 
 mod connection;
+mod find;
 mod session;
 
 use std::io;

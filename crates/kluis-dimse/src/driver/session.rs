@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, ops::Range};
 
-use kluis_dicom::{AeTitle, Uid};
+use kluis_dicom::{AeTitle, Phi, Uid};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -22,28 +22,30 @@ use crate::{
 };
 
 pub(super) struct Session<'a, S, V: Services> {
-    connection: Connection<S>,
-    machine: Machine,
-    services: &'a mut V,
+    pub(super) connection: Connection<S>,
+    pub(super) machine: Machine,
+    pub(super) services: &'a mut V,
     config: &'a Config,
     calling: Option<AeTitle>,
     implementation_class_uid: Option<Uid>,
-    contexts: BTreeMap<u8, Context>,
-    send_maximum: u32,
-    under_way: UnderWay<V::Sink>,
+    pub(super) contexts: BTreeMap<u8, Context>,
+    pub(super) send_maximum: u32,
+    pub(super) under_way: UnderWay<V::Sink>,
     messages: u64,
 }
 
 /// The message that is coming in.
-enum UnderWay<K> {
+pub(super) enum UnderWay<K> {
     Nothing,
     Command { context_id: u8, bytes: Vec<u8> },
     DataSet { context_id: u8, request: OtherRequest, receiver: Receiver<K> },
 }
 
 /// Where a data set goes.
-enum Receiver<K> {
+pub(super) enum Receiver<K> {
     Sink(K),
+    /// Into memory: the identifier of an operation.
+    Identifier(Phi<Vec<u8>>),
     /// Nowhere; the outcome is sent when it is complete.
     Drain {
         outcome: Outcome,
@@ -119,10 +121,12 @@ where
             called: &negotiated.called,
             identity: rq.user.identity.as_ref(),
             implementation_class_uid: rq.user.implementation_class_uid.as_ref(),
+            extended: &rq.user.extended,
         };
         let admission = self.services.admit(&request).await.map_err(|refusal| How::Rejected(refusal.reject()))?;
         let wants_response = rq.user.identity.as_ref().is_some_and(|identity| identity.is_response_requested);
         negotiated.reply.user.identity_response = admission.identity_response.filter(|_| wants_response);
+        negotiated.reply.user.extended = admission.extended;
         self.contexts = negotiated.contexts;
         self.send_maximum = negotiated.send_maximum;
         Ok(Pdu::AssociateAc(Box::new(negotiated.reply)))
@@ -138,29 +142,40 @@ where
                 Arrived::Data => {
                     self.machine.on(Event::Data);
                 }
-                Arrived::Fragment { context_id, is_command, is_end, range } => {
-                    if !self.contexts.contains_key(&context_id) {
-                        return Err(Violation::ContextNotAccepted(context_id).into());
-                    }
-                    match is_command {
-                        true => self.command_fragment(context_id, is_end, range).await?,
-                        false => self.data_fragment(context_id, is_end, range).await?,
-                    }
+                Arrived::Fragment { context_id, is_command: true, is_end, range } => {
+                    self.command_fragment(context_id, is_end, range).await?;
                 }
-                Arrived::Pdu(Pdu::ReleaseRq) => {
-                    self.machine.on(Event::ReleaseRq);
-                    return Err(How::Released);
+                Arrived::Fragment { context_id, is_command: false, is_end, range } => {
+                    self.data_fragment(context_id, is_end, range).await?;
                 }
-                Arrived::Pdu(Pdu::Abort(abort)) => {
-                    self.machine.on(Event::Abort);
-                    return Err(How::Aborted(abort));
-                }
-                Arrived::Pdu(pdu) => return Err(self.unexpected(kind_of(&pdu))),
+                Arrived::Pdu(pdu) => return Err(self.ended_by(pdu)),
             }
         }
     }
 
-    async fn command_fragment(&mut self, context_id: u8, is_end: bool, range: Range<usize>) -> Result<(), How> {
+    /// A PDU that is no data ends an association, rightly or not.
+    pub(super) fn ended_by(&mut self, pdu: Pdu) -> How {
+        match pdu {
+            Pdu::ReleaseRq => {
+                self.machine.on(Event::ReleaseRq);
+                How::Released
+            }
+            Pdu::Abort(abort) => {
+                self.machine.on(Event::Abort);
+                How::Aborted(abort)
+            }
+            pdu => self.unexpected(kind_of(&pdu)),
+        }
+    }
+
+    /// Takes a fragment of a command set; the set, once it is complete.
+    pub(super) fn command_set(
+        &mut self,
+        context_id: u8,
+        is_end: bool,
+        range: Range<usize>,
+    ) -> Result<Option<CommandSet>, How> {
+        self.check_context(context_id)?;
         let fragment = self.connection.bytes(range);
         let bytes = match &mut self.under_way {
             UnderWay::DataSet { .. } => return Err(Violation::CommandWithinDataSet.into()),
@@ -179,17 +194,22 @@ where
         };
         if !is_end {
             self.under_way = UnderWay::Command { context_id, bytes };
-            return Ok(());
+            return Ok(None);
         }
         self.under_way = UnderWay::Nothing;
-        let set = CommandSet::read(&bytes).map_err(Violation::Command)?;
+        Ok(Some(CommandSet::read(&bytes).map_err(Violation::Command)?))
+    }
+
+    async fn command_fragment(&mut self, context_id: u8, is_end: bool, range: Range<usize>) -> Result<(), How> {
+        let Some(set) = self.command_set(context_id, is_end, range)? else { return Ok(()) };
         match Message::read(&set).map_err(Violation::Command)? {
             Message::Echo(request) => {
                 let outcome = self.services.echo(EchoRequest { message_id: request.message_id }).await;
                 self.answer(context_id, request, outcome).await
             }
             Message::Store(command) => self.store(context_id, command).await,
-            // nothing runs that could be cancelled, and C-CANCEL has no response (PS3.7 9.3.2.3)
+            Message::Find(request) => self.identified(context_id, request).await,
+            // what it names has ended, and C-CANCEL has no response (PS3.7 9.3.2.3)
             Message::Cancel(_) => Ok(()),
             Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
             Message::Response(field) => Err(Violation::UnexpectedResponse(field.0).into()),
@@ -234,7 +254,15 @@ where
         })
     }
 
+    fn check_context(&self, context_id: u8) -> Result<(), How> {
+        match self.contexts.contains_key(&context_id) {
+            true => Ok(()),
+            false => Err(Violation::ContextNotAccepted(context_id).into()),
+        }
+    }
+
     async fn data_fragment(&mut self, context_id: u8, is_end: bool, range: Range<usize>) -> Result<(), How> {
+        self.check_context(context_id)?;
         let UnderWay::DataSet { context_id: began, receiver, .. } = &mut self.under_way else {
             return Err(Violation::DataSetWithoutCommand.into());
         };
@@ -247,6 +275,15 @@ where
                 if let Err(outcome) = sink.write(fragment).await {
                     *receiver = Receiver::Drain { outcome, left: limits::DRAINED_DATA_SET };
                 }
+            }
+            Receiver::Identifier(identifier)
+                if identifier.0.len().saturating_add(fragment.len()) <= limits::IDENTIFIER =>
+            {
+                identifier.0.extend_from_slice(fragment);
+            }
+            Receiver::Identifier(_) => {
+                let outcome = comment(Status::DATA_SET_DOES_NOT_MATCH, "the identifier is too long");
+                *receiver = Receiver::Drain { outcome, left: limits::DRAINED_IDENTIFIER };
             }
             Receiver::Drain { left, .. } => {
                 let length = u64::try_from(fragment.len()).unwrap_or(u64::MAX);
@@ -262,13 +299,14 @@ where
         };
         let outcome = match receiver {
             Receiver::Sink(sink) => sink.finish().await,
+            Receiver::Identifier(identifier) => return self.find(context_id, request, identifier).await,
             Receiver::Drain { outcome, .. } => outcome,
         };
         self.reply(context_id, request, outcome).await
     }
 
     /// Sends the outcome, after the data set where one follows.
-    async fn answer(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
+    pub(super) async fn answer(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
         if !request.has_data_set {
             return self.reply(context_id, request, outcome).await;
         }
@@ -280,14 +318,15 @@ where
         Ok(())
     }
 
-    async fn reply(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
+    pub(super) async fn reply(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
         let Outcome { status, comment } = outcome;
         if status.is_failure() {
             tracing::info!(operation = request.field.name(), status = %format_args!("{:04X}H", status.0), "refused");
         }
         let mut command = Vec::new();
-        Reply { request, status, comment }.command_set().write(&mut command);
-        let message = command_pdus(context_id, &command, self.send_maximum);
+        Reply { request, status, comment, has_data_set: false }.command_set().write(&mut command);
+        let mut message = Vec::new();
+        write_pdus(context_id, true, &command, self.send_maximum, &mut message);
         self.connection.send(&message).await?;
         self.connection.message_done();
         self.messages = self.messages.saturating_add(1);
@@ -336,23 +375,22 @@ where
     }
 }
 
-fn comment(status: Status, comment: &'static str) -> Outcome {
+pub(super) fn comment(status: Status, comment: &'static str) -> Outcome {
     Outcome { status, comment: Some(comment.into()) }
 }
 
-/// A command set as P-DATA-TFs none of which is longer than the peer takes (PS3.8 D.1), all in one piece of memory.
-fn command_pdus(context_id: u8, command: &[u8], maximum: u32) -> Vec<u8> {
+/// Appends a command set or a data set as P-DATA-TFs none of which is longer than the peer takes (PS3.8 D.1).
+pub(super) fn write_pdus(context_id: u8, is_command: bool, bytes: &[u8], maximum: u32, message: &mut Vec<u8>) {
     // 4 bytes of PDV length and 2 of its header; fragments are even
     let room = usize::try_from(maximum).unwrap_or(usize::MAX).saturating_sub(6).max(2) & !1;
-    let mut message = Vec::with_capacity(command.len().saturating_add(64));
-    let mut fragments = command.chunks(room).peekable();
+    message.reserve(bytes.len().saturating_add(64));
+    let mut fragments = bytes.chunks(room).peekable();
     while let Some(fragment) = fragments.next() {
         let is_last = fragments.peek().is_none();
-        let pdv = Pdv { context_id, is_command: true, is_last, bytes: fragment.to_vec() };
-        // a fragment of at most 64 KiB fits its length field
-        let _ = pdu::write(&Pdu::Data(vec![pdv]), &mut message);
+        let pdv = Pdv { context_id, is_command, is_last, bytes: fragment.to_vec() };
+        // a fragment of at most 128 KiB fits its length field
+        let _ = pdu::write(&Pdu::Data(vec![pdv]), message);
     }
-    message
 }
 
 fn kind_of(pdu: &Pdu) -> u8 {

@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use kluis_dicom::Uid;
+use kluis_dicom::{Phi, Uid};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
+    StoreSink,
     association::Acceptor,
     command::{CommandField, CommandSet, Status, element},
     driver::Config,
@@ -26,9 +27,9 @@ pub fn config() -> Config {
     Config {
         acceptor: Acceptor {
             called: vec!["KLUIS".parse().unwrap()],
-            provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1.1."),
+            provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1."),
             uses: |_| false,
-            knows: |uid| uid.as_str().starts_with(IMPLICIT),
+            knows: |_, uid| uid.as_str().starts_with(IMPLICIT),
             implementation_class_uid: uid("1.2.826.0.1.3680043.10.1"),
             implementation_version: "KLUIS".to_owned(),
             maximum_length: limits::MAXIMUM_LENGTH,
@@ -55,6 +56,8 @@ pub struct Memory {
     /// A data set that begins with such bytes is refused as soon as they are seen.
     pub refused_prefix: Option<&'static [u8]>,
     pub discards: bool,
+    /// Behind so many matches of a C-FIND nothing comes any more.
+    pub stalls_at: Option<usize>,
 }
 
 pub struct MemorySink {
@@ -62,13 +65,36 @@ pub struct MemorySink {
     memory: Memory,
 }
 
+/// So many matches as the identifier says with its first number, in text; then what the memory has as the end.
+pub struct Numbers {
+    next: usize,
+    count: usize,
+    /// Behind so many matches it waits for ever.
+    stalls_at: Option<usize>,
+}
+
+impl Matches for Numbers {
+    async fn next(&mut self) -> Result<Option<Match>, Outcome> {
+        if self.stalls_at == Some(self.next) {
+            std::future::pending::<()>().await;
+        }
+        if self.next == self.count {
+            return Ok(None);
+        }
+        self.next += 1;
+        let identifier = Phi(format!("match {}", self.next).into_bytes());
+        Ok(Some(Match { status: Status::PENDING, identifier }))
+    }
+}
+
 impl Services for Memory {
     type Sink = MemorySink;
+    type Matches = Numbers;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         match self.refusal {
             Some(refusal) => Err(refusal),
-            None => Ok(Admission { identity_response: self.identity_response.clone() }),
+            None => Ok(Admission { identity_response: self.identity_response.clone(), ..Admission::default() }),
         }
     }
 
@@ -81,6 +107,12 @@ impl Services for Memory {
             return Err(Status::NOT_AUTHORIZED.into());
         }
         Ok(MemorySink { stored: Some(Stored { request, data_set: Vec::new(), pieces: 0 }), memory: self.clone() })
+    }
+
+    async fn find(&mut self, request: FindRequest) -> Result<Numbers, Outcome> {
+        let asked = std::str::from_utf8(&request.identifier).ok().and_then(|text| text.trim().parse().ok());
+        let count = asked.ok_or(Outcome { status: Status::DATA_SET_DOES_NOT_MATCH, comment: None })?;
+        Ok(Numbers { next: 0, count, stalls_at: self.stalls_at })
     }
 }
 

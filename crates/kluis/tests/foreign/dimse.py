@@ -6,14 +6,13 @@ Data sets go as they stand in the files. Prints {"associated": bool, "echo": sta
 "refused": [{sop_class, transfer_syntax}], "slowest_s": seconds of the slowest C-STORE, "error": text}; exit code 0 when C-ECHO and every C-STORE succeeded.
 """
 
-import argparse
 import json
-import ssl
 import sys
 import time
 import warnings
 from pathlib import Path
 
+from peer import parser, tls
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
@@ -23,16 +22,9 @@ CONTEXTS = 127
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ca", required=True)
-    parser.add_argument("--cert")
-    parser.add_argument("--key")
-    parser.add_argument("--calling", default="PYNETDICOM")
-    parser.add_argument("--called", default="KLUIS")
-    parser.add_argument("--files")
-    arguments = parser.parse_args()
+    known = parser()
+    known.add_argument("--files")
+    arguments = known.parse_args()
     warnings.simplefilter("ignore")
     answer = {"associated": False, "echo": None, "stored": 0, "failed": [], "refused": [], "slowest_s": 0, "error": None}
     listed = json.loads(Path(arguments.files).read_text()) if arguments.files else []
@@ -105,14 +97,6 @@ def only_reader(link):
 
 def status_of(answer):
     return answer.Status if "Status" in answer else None
-
-
-def tls(arguments):
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=arguments.ca)
-    context.check_hostname = False
-    if arguments.cert:
-        context.load_cert_chain(arguments.cert, arguments.key)
-    return context
 
 
 sys.exit(main())

@@ -10,12 +10,13 @@ use kluis_scp::SERVICES;
 use kluis_testkit::SmallInstance;
 use kluis_web::{Access, ROUTES, Route};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
     Server,
     dicomweb::stow,
-    dimse::{Listed, send},
+    dimse::{Listed, find, send},
 };
 
 /// What a role gets at a route that needs proof.
@@ -101,7 +102,8 @@ fn web_routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// One line per service class: the rights that a device needs for it.
-const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[("Verification", &[]), ("Storage", &[DeviceRight::Store])];
+const SERVICE_LINES: &[(&str, &[DeviceRight])] =
+    &[("Verification", &[]), ("Storage", &[DeviceRight::Store]), ("Query", &[DeviceRight::Find])];
 
 #[test]
 fn every_service_has_a_line() {
@@ -120,7 +122,7 @@ fn no_sop_class_serves_a_stranger_or_a_device_without_the_right() -> Result<()> 
     let mut files = Vec::new();
     for service in SERVICES {
         let (_, rights) = SERVICE_LINES.iter().find(|(name, _)| *name == service.name).context("no line")?;
-        for class in service.sop_classes().filter(|_| !rights.is_empty()) {
+        for class in service.sop_classes().filter(|_| rights.contains(&DeviceRight::Store)) {
             let mut instance = SmallInstance::new(3, 1, 1, u32::try_from(files.len())?);
             class.uid.clone_into(&mut instance.sop_class);
             let path = folder.join(class.uid);
@@ -146,6 +148,28 @@ fn no_sop_class_serves_a_stranger_or_a_device_without_the_right() -> Result<()> 
     assert_eq!(failed.len(), files.len(), "{answer}");
     assert!(failed.iter().all(|failure| failure["status"] == 0x0124), "{answer}");
     assert_eq!(server.command(&["verify"])?["objects"], 0);
+    Ok(())
+}
+
+/// C-FIND likewise, in every information model.
+#[test]
+fn no_information_model_is_searched_by_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    let service = SERVICES.iter().find(|service| service.name == "Query").context("no C-FIND")?;
+    let keys = json!({ "QueryRetrieveLevel": "STUDY", "PatientID": "*" });
+    let queries: Vec<Value> = service.sop_classes().map(|class| json!({ "model": class.uid, "keys": keys })).collect();
+    assert_eq!(queries.len(), 3);
+    let foreign = stranger.device("NOFIND", "find")?;
+    let device = server.device("NOFIND", "store")?;
+    for identity in [None, Some((foreign.as_path(), "NOFIND"))] {
+        let answer = find(&server, "NOFIND", identity, &json!(queries))?;
+        assert_eq!((&answer["associated"], &answer["answers"]), (&json!(false), &json!([])), "{answer}");
+    }
+    let answer = find(&server, "NOFIND", Some((&device, "NOFIND")), &json!(queries))?;
+    assert_eq!(answer["answers"].as_array().map(Vec::len), Some(3), "{answer}");
+    for one in answer["answers"].as_array().context("answers")? {
+        assert_eq!(one["statuses"], json!([0x0124]), "{answer}");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Foreign programs at the public doors: DCMTK, pynetdicom, dicomweb-client, aics-tlog, Chromium with OHIF.
 
+mod find;
 mod identity;
 mod ledger;
 mod same_set;

@@ -31,8 +31,25 @@ pub fn send(
     identity: Option<(&Path, &str)>,
     list: &Path,
 ) -> Result<ForeignRun> {
+    talk(script, server, calling, identity, ("--files", list))
+}
+
+/// Asks queries by `find.py`; what it printed.
+pub fn find(server: &Server, calling: &str, identity: Option<(&Path, &str)>, queries: &Value) -> Result<Value> {
+    let list = server.beside().join("queries.json");
+    std::fs::write(&list, serde_json::to_vec(queries)?)?;
+    Ok(talk("find.py", server, calling, identity, ("--queries", &list))?.answer)
+}
+
+fn talk(
+    script: &str,
+    server: &Server,
+    calling: &str,
+    identity: Option<(&Path, &str)>,
+    (option, list): (&str, &Path),
+) -> Result<ForeignRun> {
     let port = server.dicom_tls.rsplit(':').next().context("port")?;
-    let mut arguments: Vec<String> = ["--port", port, "--calling", calling, "--files"].map(str::to_owned).into();
+    let mut arguments: Vec<String> = ["--port", port, "--calling", calling, option].map(str::to_owned).into();
     arguments.push(list.to_str().context("path")?.to_owned());
     arguments.extend(["--ca".to_owned(), server.ca().to_str().context("path")?.to_owned()]);
     if let Some((folder, name)) = identity {

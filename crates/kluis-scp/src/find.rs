@@ -14,12 +14,10 @@ use crate::{
     status,
 };
 
-/// Rows of the first page, so that the first answer leaves soon, and of all others.
+/// Rows of the first page, so that the first answer leaves soon, and of all others, which are held for as long as the peer
+/// takes to read them.
 const FIRST_PAGE: u32 = 50;
-const PAGE: u32 = 1_000;
-
-/// Patients of one answer: each is remembered, as it comes with every study.
-const PATIENTS: usize = 100_000;
+const PAGE: u32 = 200;
 
 /// Who asks, and of whom.
 pub(crate) struct Asker {
@@ -90,7 +88,7 @@ impl Matches for Found {
                 }
             };
             self.at = self.at.saturating_add(1);
-            if self.asked.level == QueryLevel::Patient && !is_new(&mut self.patients, row)? {
+            if self.asked.level == QueryLevel::Patient && !is_new(&mut self.patients, row) {
                 continue;
             }
             let identifier = answer::write(&self.asked, &row.attributes, &self.asker.ae, self.encoding);
@@ -114,16 +112,13 @@ impl Found {
     }
 }
 
-fn is_new(patients: &mut HashSet<(String, String)>, row: &Row) -> Result<bool, Outcome> {
+/// A patient comes with each of its studies. No more are remembered than rows are looked at.
+fn is_new(patients: &mut HashSet<(String, String)>, row: &Row) -> bool {
     let text = |tag: &str| {
         let values = row.attributes.get(tag).and_then(|attribute| attribute.get("Value"));
         values.and_then(|values| values.get(0)).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let patient = (text("00100020"), text("00100021"));
-    if patients.len() >= PATIENTS && !patients.contains(&patient) {
-        return Err(told(Status::OUT_OF_RESOURCES, "too many patients; ask for fewer"));
-    }
-    Ok(patients.insert(patient))
+    patients.insert((text("00100020"), text("00100021")))
 }
 
 fn failure(error: &SearchError) -> Outcome {

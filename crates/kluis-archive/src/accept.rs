@@ -123,9 +123,14 @@ async fn accept_batch(
     leaves: Vec<Vec<u8>>,
 ) -> Result<Vec<Outcome>, ArchiveError> {
     // no rows while leaves of earlier ones are owed: so at most one batch of rows is ahead of the ledger
-    inner.settle_owed().await?;
+    let settled = inner.settle_owed().await;
     let batch = instances.iter().zip(leaves);
-    let outcomes = match inner.insert(Arc::clone(&instances)).await {
+    let inserted = match settled {
+        Ok(_) => inner.insert(Arc::clone(&instances)).await,
+        // durable in the packs all the same: a watermark must not pass them
+        Err(error) => Err(error),
+    };
+    let outcomes = match inserted {
         Ok(outcomes) => outcomes,
         Err(error) => {
             inner.doubtful.lock().await.add(batch.map(Accepted::again).collect());

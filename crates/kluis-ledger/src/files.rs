@@ -139,6 +139,11 @@ impl Files {
         self.replace(CHECKPOINT, note.as_bytes())
     }
 
+    /// Makes the names of journal and checkpoint durable.
+    pub(crate) fn sync_names(&self) -> Result<(), LedgerError> {
+        self.storage.sync_directory("").map_err(LedgerError::io("sync", "a directory of the log"))
+    }
+
     /// Replaces a file whole or not at all, durably on return.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), LedgerError> {
         replace(&*self.storage, name, name, bytes)

@@ -37,6 +37,8 @@ pub(crate) fn open(
         None => begin(&files, &key, signer.as_ref(), has_key)?,
     };
     if !has_key {
+        // an earlier start may have failed before the name of the checkpoint was durable; the key says that there is one
+        files.sync_names()?;
         replace(keys, key_name, VERIFIER_KEY, format!("{key}\n").as_bytes())?;
     }
     let mut recovery = Recovery::default();

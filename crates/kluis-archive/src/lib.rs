@@ -27,6 +27,7 @@ mod search;
 mod space;
 mod stages;
 mod store;
+mod torn;
 mod trail;
 mod verify;
 
@@ -41,7 +42,7 @@ use kluis_identity::{Authenticator, Registrar};
 use kluis_index::Index;
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
 use kluis_ledger::Log;
-use kluis_vault::Vault;
+use kluis_vault::{Gap, Vault};
 use tokio::{sync::RwLock, task::JoinHandle};
 
 pub use clock::{Clock, SystemClock};
@@ -76,6 +77,8 @@ pub struct Parts {
     pub index: Arc<dyn Index>,
     /// Bytes.
     pub vault: Arc<dyn Vault>,
+    /// What the vault's recovery found to be no record.
+    pub gaps: Vec<Gap>,
     /// One leaf per accepted version.
     pub objects: Arc<Log>,
     /// One leaf per audit event.
@@ -186,6 +189,7 @@ impl Archive {
         };
         inner.rolled_back = inner.look_back().await?;
         let inner = Arc::new(inner);
+        torn::note(&inner, &parts.gaps)?;
         let replayed = replay::replay(&inner).await?;
         let (acceptor, task) = accept::Acceptor::start(Arc::clone(&inner));
         Ok((Self { inner, acceptor, task: Arc::new(Mutex::new(Some(task))) }, replayed))

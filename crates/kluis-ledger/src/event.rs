@@ -17,6 +17,7 @@
 //! | `count` | objects, rows or bytes, as the act counts |
 //! | `outcome` | `done`, `partial`, `refused`, `failed`, `interrupted` |
 //! | `detail` | a word that says more |
+//! | `pack`, `offset` | for `torn`: number of the pack and first byte; `count` has the bytes |
 
 use std::{borrow::Cow, net::SocketAddr};
 
@@ -151,6 +152,8 @@ pub enum Detail {
     Dangerous,
     /// The index was rebuilt from packs.
     Rebuilt,
+    /// A start found bytes of a pack that are no record, with records behind them: a write that a loss of power tore.
+    Torn,
 }
 
 /// Opaque id of a study: the id of its key. Never a UID.
@@ -210,6 +213,12 @@ pub struct AuditEvent {
     /// A word that says more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
+    /// In which pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<u64>,
+    /// From which byte of the pack on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 impl AuditEvent {
@@ -228,6 +237,8 @@ impl AuditEvent {
             count: None,
             outcome: None,
             detail: None,
+            pack: None,
+            offset: None,
         }
     }
 

@@ -61,7 +61,8 @@ pub async fn open(dir: &Path, seal_after: Duration) -> Result<(Archive, Replayed
     let index: Arc<dyn Index> = Arc::new(SqliteIndex::open(&dir.join("index/index.db"), &keys.derive("index/1"))?);
     let vault = DiskVault::open(&dir.join("packs"), kluis_vault::Settings::default())?;
     let mark = index.watermark().await?;
-    vault.recover(mark.map_or_else(Position::default, |m| Position { pack: m.pack, offset: m.offset })).await?;
+    let safe = mark.map_or_else(Position::default, |m| Position { pack: m.pack, offset: m.offset });
+    let gaps = vault.recover(safe).await?.gaps;
     let parts = Parts {
         objects: Arc::new(open_log(dir, &keys, "objects")?),
         audit: Arc::new(open_log(dir, &keys, "audit")?),
@@ -71,6 +72,7 @@ pub async fn open(dir: &Path, seal_after: Duration) -> Result<(Archive, Replayed
         keys,
         index,
         vault: Arc::new(vault),
+        gaps,
         clock: Arc::new(SystemClock),
     };
     Ok(Archive::open(parts, Settings { seal_after, ..Settings::default() }).await?)

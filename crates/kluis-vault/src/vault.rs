@@ -64,7 +64,8 @@ pub struct Recovery {
     pub records: u64,
     /// Half-written tails that were cut.
     pub cuts: Vec<Cut>,
-    /// Bytes between whole records that are no record. They were left as they are.
+    /// Bytes with whole records behind them that are no record. They were left as they are, but for a pack's first page,
+    /// which was written anew.
     pub gaps: Vec<Gap>,
     /// Large objects that were never committed, removed.
     pub uncommitted: u64,

@@ -12,7 +12,7 @@ use kluis_index::{
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
-use kluis_vault::{DiskVault, Position, Vault};
+use kluis_vault::{DiskVault, Gap, Position, Vault};
 use zeroize::Zeroizing;
 
 use crate::{config::Config, data_dir::DataDir};
@@ -58,12 +58,14 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     let key_table = SqliteKeyTable::open(&dir.key_table(), &keys.derive("keytable/1"))
         .context("cannot open the table of study keys")?;
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&directory)));
+    let (vault, gaps) = open_vault(dir, index.as_ref()).await?;
     let parts = Parts {
         objects: Arc::new(open_log(dir, &keys, "objects")?),
         audit: Arc::new(open_log(dir, &keys, "audit")?),
         authenticator: Arc::clone(&authenticator),
         registrar: Registrar::new(directory, Arc::clone(&authority)),
-        vault: open_vault(dir, index.as_ref()).await?,
+        vault,
+        gaps,
         key_table: Arc::new(key_table),
         keys,
         index,
@@ -111,7 +113,7 @@ fn read_authority(dir: &DataDir, keys: &KeyRing) -> Result<CertificateAuthority>
     CertificateAuthority::load(&key, &certificate).with_context(|| format!("{} is not ours", path.display()))
 }
 
-async fn open_vault(dir: &DataDir, index: &dyn Index) -> Result<Arc<dyn Vault>> {
+async fn open_vault(dir: &DataDir, index: &dyn Index) -> Result<(Arc<dyn Vault>, Vec<Gap>)> {
     let vault = DiskVault::open(&dir.packs(), kluis_vault::Settings::default()).context("cannot open the packs")?;
     let safe = index
         .watermark()
@@ -121,7 +123,7 @@ async fn open_vault(dir: &DataDir, index: &dyn Index) -> Result<Arc<dyn Vault>> 
     for cut in &recovery.cuts {
         tracing::warn!(pack = cut.pack, offset = cut.offset, bytes = cut.bytes, "cut an unfinished record off a pack");
     }
-    Ok(Arc::new(vault))
+    Ok((Arc::new(vault), recovery.gaps))
 }
 
 /// Opens a log, or makes it where there is none.

@@ -24,7 +24,7 @@ use self::{
     prints::{Heard, Salt},
     rows::Begin,
 };
-use crate::{Archive, ArchiveError, Inner, Outcome, Permit, act::VerifyArchive, error::chain};
+use crate::{Archive, ArchiveError, Inner, Outcome, Permit, act::VerifyArchive, error::chain, torn::Noted};
 
 /// Keys and headers looked at in one step.
 const STEP: u32 = 1_000;
@@ -85,13 +85,13 @@ async fn verify(inner: &Arc<Inner>, options: VerifyOptions) -> Result<VerifyRepo
     report.instances = counts.hot_instances + counts.sealed_instances;
 
     let salt = Salt::random();
-    let log = Arc::clone(&inner.objects);
+    let (log, audit) = (Arc::clone(&inner.objects), Arc::clone(&inner.audit));
     let reading = tokio::task::spawn_blocking(move || {
         let objects = Objects::read(&log, 0..leaves, salt, &mut report);
-        (objects, report)
+        (objects, Noted::read(&audit), report)
     });
-    let (mut objects, mut report) = reading.await.map_err(|_| ArchiveError::Stopped)?;
-    let mut heard = Heard::new(salt);
+    let (mut objects, noted, mut report) = reading.await.map_err(|_| ArchiveError::Stopped)?;
+    let mut heard = Heard::new(salt, noted);
     packs::look(inner, begin.end, &mut objects, &mut heard, &mut report).await?;
     {
         // no row becomes an entry of a manifest while rows are looked at

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     ArchiveError, Inner, STUDY_KEY, error::chain, manifest::ManifestHead, record::InstanceRecord, store::new_instance,
+    torn::Noted,
 };
 
 /// Records looked at in one step.
@@ -72,7 +73,7 @@ pub(super) async fn look(
             && steps.len() < STEPS_AT_ONCE
         {
             let survey = inner.vault.survey(at, STEP).await?;
-            survey.strays.into_iter().for_each(|stray| report_stray(stray, end, report));
+            survey.strays.into_iter().for_each(|stray| report_stray(stray, end, &heard.noted, report));
             let mut records = Vec::with_capacity(survey.records.len());
             for (location, header) in survey.records {
                 if (Position { pack: location.pack, offset: location.offset }) < end {
@@ -115,9 +116,10 @@ async fn key(inner: &Inner, id: KeyId, keys: &mut LruCache<KeyId, Option<Arc<Stu
     Ok(key.map_or(Key::Gone, Key::Open))
 }
 
-fn report_stray(stray: Stray, end: Position, report: &mut VerifyReport) {
+fn report_stray(stray: Stray, end: Position, noted: &Noted, report: &mut VerifyReport) {
     match stray {
         Stray::Gap(gap) if (Position { pack: gap.pack, offset: gap.offset }) >= end => {}
+        Stray::Gap(gap) if noted.covers(gap.pack, gap.offset, gap.offset.saturating_add(gap.bytes)) => report.torn += 1,
         Stray::Gap(gap) => {
             let what = format!("{} bytes are no record", gap.bytes);
             report.find("vault", what, Place::pack(gap.pack, gap.offset));
@@ -246,6 +248,11 @@ fn say(
 fn take(record: Judged, objects: &mut Objects, heard: &mut Heard, report: &mut VerifyReport) {
     let Judged { location, header, bytes, wrong, said } = record;
     report.bytes_read += bytes;
+    if !wrong.is_empty() && objects.find(header.object).is_none() && heard.noted.covers_record(location) {
+        // its header came to the disk, the rest did not
+        report.torn += 1;
+        return;
+    }
     let is_gone = wrong.iter().any(|(_, what)| what == GONE);
     if header.kind == RecordKind::Manifest {
         report.manifests += 1;

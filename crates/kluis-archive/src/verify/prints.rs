@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 use aws_lc_rs::digest::{Context, SHA256};
 use kluis_keys::{KeyId, ObjectId};
 
+use crate::torn::Noted;
+
 /// Makes fingerprints.
 #[derive(Clone, Copy)]
 pub(super) struct Salt([u8; 16]);
@@ -78,10 +80,13 @@ pub(super) struct Heard {
     pub(super) unread: HashSet<KeyId>,
     /// Objects that name the version before them.
     pub(super) versions: Vec<(ObjectId, ObjectId)>,
+    /// Torn writes that starts met.
+    pub(super) noted: Noted,
 }
 
 impl Heard {
-    pub(super) fn new(salt: Salt) -> Self {
-        Self { salt, studies: Said::default(), series: Said::default(), unread: HashSet::new(), versions: Vec::new() }
+    pub(super) fn new(salt: Salt, noted: Noted) -> Self {
+        let (studies, series) = (Said::default(), Said::default());
+        Self { salt, studies, series, unread: HashSet::new(), versions: Vec::new(), noted }
     }
 }

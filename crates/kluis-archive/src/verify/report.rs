@@ -37,6 +37,10 @@ pub struct VerifyReport {
     /// Tiles of the logs that the start found missing or other than the journal has them, and wrote anew: what a loss of
     /// power leaves, and what somebody leaves who changes them.
     pub renewed_tiles: u64,
+    /// Stretches of the packs that a start found to be no record, and noted in the audit log, before anything behind them
+    /// was accepted: what a loss of power leaves of a write that nobody was told of. An object that was acknowledged is
+    /// missed all the same.
+    pub torn: u64,
     /// What does not agree; empty when all is well.
     pub findings: Vec<Finding>,
     /// Findings that were not listed.

@@ -81,7 +81,8 @@ pub async fn open_with(
     let (objects, audit) = (log("objects"), log("audit"));
     let index = Arc::new(SqliteIndex::open(&dir.join("index.db"), &keys.derive("index/1")).unwrap());
     let mark = index.watermark().await.unwrap();
-    vault.recover(mark.map_or_else(Position::default, |m| Position { pack: m.pack, offset: m.offset })).await.unwrap();
+    let safe = mark.map_or_else(Position::default, |m| Position { pack: m.pack, offset: m.offset });
+    let gaps = vault.recover(safe).await.unwrap().gaps;
     let directory: Arc<dyn Directory> =
         Arc::new(SqliteDirectory::open(&dir.join("directory.db"), &keys.derive("directory/1")).unwrap());
     let authority = Arc::new(CertificateAuthority::create(clock.now()).unwrap());
@@ -92,6 +93,7 @@ pub async fn open_with(
         keys,
         index,
         vault,
+        gaps,
         objects,
         audit,
         clock,

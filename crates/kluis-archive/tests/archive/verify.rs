@@ -4,9 +4,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use kluis_archive::{Expected, Incoming, VerifyReport, act};
 use kluis_dicom::part10::Source;
+use kluis_keys::{KeyId, KeyRing, MemoryKeyTable, RootProvider, StudyKey};
 use kluis_policy::{LogName, Principal, Transport};
 use kluis_testkit::SmallInstance;
-use kluis_vault::{DiskVault, Settings};
+use kluis_vault::{DiskVault, RecordKind, Settings, Vault};
 use tempfile::TempDir;
 
 use crate::{
@@ -255,4 +256,67 @@ async fn object_whose_study_is_read_from_it_is_counted_once() {
     let text = String::from_utf8_lossy(&bundle).into_owned();
     assert_eq!(text.matches("\"count\":1").count(), 1, "{text}");
     assert_eq!(text.matches("\"study\":").count(), 2, "{text}");
+}
+
+async fn another_key() -> Arc<StudyKey> {
+    let dir = TempDir::new().unwrap();
+    let provider = RootProvider::KeyFile(dir.path().join("root.key"));
+    let keys = KeyRing::create(&dir.path().join("keys"), &provider).unwrap();
+    keys.study_keys(Arc::new(MemoryKeyTable::new())).get_or_create(KeyId([7; 32])).await.unwrap()
+}
+
+/// Of the writes of one flush the second came to the disk and the first did not, or only its header: neither was
+/// acknowledged.
+#[tokio::test]
+async fn write_that_a_loss_of_power_tore_is_no_finding() {
+    for kept in [0, 256] {
+        let dir = TempDir::new().unwrap();
+        let clock = clock();
+        let vault = Arc::new(DiskVault::open(&dir.path().join("packs"), Settings::default()).unwrap());
+        let (archive, _) = open_over(dir.path(), Arc::clone(&clock), Arc::clone(&vault) as _).await;
+        store(&archive, &SmallInstance::new(1, 1, 1, 1)).await.unwrap();
+        let key = another_key().await;
+        let mut torn = vault.begin(RecordKind::Instance);
+        torn.write(&[7; 3_000]).await.unwrap();
+        vault.commit(vec![torn.finish(&key, b"").await.unwrap()]).await.unwrap();
+        store(&archive, &SmallInstance::new(1, 1, 1, 2)).await.unwrap();
+        end(archive).await;
+        drop(vault);
+        tamper(dir.path(), |bytes, records| bytes[records[1] + kept..records[2]].fill(0));
+        for start in 0..2 {
+            let (archive, replayed) = open(dir.path(), Arc::clone(&clock)).await;
+            assert_eq!(replayed.damaged, 0);
+            let report = verify(&archive).await;
+            assert!(report.findings.is_empty(), "start {start}: {report:?}");
+            assert_eq!((report.objects, report.torn, report.orphans), (2, 1, 0), "start {start}");
+            // with a watermark that has passed it, the next start looks at it no more
+            archive.settle().await.unwrap();
+            end(archive).await;
+        }
+        // what the watermark has passed is not noted any more, and a finding
+        tamper(dir.path(), |bytes, records| bytes[records[0]..records[0] + 256].fill(0));
+        let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+        let report = verify(&archive).await;
+        assert!(report.findings.iter().any(|finding| finding.place.offset == Some(4_096)), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_object_is_missed_though_its_place_is_noted_as_torn() {
+    let dir = TempDir::new().unwrap();
+    let clock = clock();
+    let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+    for number in 1..=3 {
+        store(&archive, &SmallInstance::new(1, 1, 1, number)).await.unwrap();
+    }
+    end(archive).await;
+    tamper(dir.path(), |bytes, records| bytes[records[1]..records[2]].fill(0));
+    for _ in 0..2 {
+        let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+        let report = verify(&archive).await;
+        assert_eq!((report.torn, report.findings.len()), (1, 1), "{report:?}");
+        assert!(report.findings[0].place.object.is_some() && report.findings[0].place.entry == Some(1), "{report:?}");
+        archive.settle().await.unwrap();
+        end(archive).await;
+    }
 }

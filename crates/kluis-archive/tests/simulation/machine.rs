@@ -174,7 +174,7 @@ impl Machine {
         let vault = SteppedVault::new(Arc::new(vault));
         let mark = counted.watermark().await.map_err(text)?;
         let safe = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
-        vault.recover(safe).await.map_err(text)?;
+        let gaps = vault.recover(safe).await.map_err(text)?.gaps;
         let site = site();
         let study_keys = keys.study_keys(Arc::clone(&table) as _);
         let parts = Parts {
@@ -184,6 +184,7 @@ impl Machine {
             keys,
             index: counted,
             vault: Arc::clone(&vault) as _,
+            gaps,
             objects: Arc::clone(&objects),
             audit: Arc::clone(&audit),
             clock: Arc::clone(&self.clock) as _,

@@ -48,6 +48,15 @@ pub(super) fn has_first_page(file: &dyn PackFile, pack: u64) -> io::Result<bool>
     }
 }
 
+/// Whether up to a page of bytes holds zeros only.
+pub(super) fn is_zero(file: &dyn PackFile, from: u64, to: u64) -> io::Result<bool> {
+    let mut page = [0; PAGE as usize];
+    let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+    let part = page.get_mut(..length).ok_or(io::ErrorKind::InvalidInput)?;
+    read_full(file, part, from)?;
+    Ok(part.iter().all(|byte| *byte == 0))
+}
+
 /// The record that begins here and ends by `end`, going by its header alone.
 pub(super) fn header_at(file: &dyn PackFile, pack: u64, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
     if end.saturating_sub(offset) < HEADER_LEN as u64 {
@@ -107,7 +116,7 @@ impl Walk<'_> {
         }
         // the zeros that fill the last page of a batch are no gap
         let page = self.at.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX).min(self.end);
-        if page > self.at && self.is_zero(self.at, page)? {
+        if page > self.at && is_zero(self.file, self.at, page)? {
             self.at = page;
             if let Some(header) = self.header(self.at)? {
                 return Ok(Some(self.step_over(&header)));
@@ -130,14 +139,6 @@ impl Walk<'_> {
         let location = header.location(self.pack, self.at);
         self.at = location.end().offset;
         Step::Record(location, header.clone())
-    }
-
-    fn is_zero(&self, from: u64, to: u64) -> io::Result<bool> {
-        let mut page = [0; PAGE as usize];
-        let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
-        let part = page.get_mut(..length).ok_or(io::ErrorKind::InvalidInput)?;
-        read_full(self.file, part, from)?;
-        Ok(part.iter().all(|byte| *byte == 0))
     }
 
     /// The next place behind `from` where a record could begin, or the end.

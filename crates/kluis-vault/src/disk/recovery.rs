@@ -7,6 +7,7 @@ use crate::{Cut, Gap, Position, Recovery, VaultError};
 use super::{
     pack::{self, Step, Walk},
     shared::Shared,
+    storage::write_full,
 };
 
 /// Reads every record behind `safe`, cuts half-written tails, removes `parts` (objects that were never committed).
@@ -63,6 +64,17 @@ fn recover_pack(shared: &Shared, pack: u64, from: u64, recovery: &mut Recovery) 
         shared.packs().remove(&pack);
         recovery.cuts.push(Cut { pack, offset: 0, bytes: end });
         return Ok(());
+    }
+    if records > 0
+        && from <= pack::FIRST_RECORD
+        && pack::is_zero(&*file, 0, pack::FIRST_RECORD).map_err(failed("read"))?
+    {
+        // a loss of power may take the first page and leave what was written behind it
+        write_full(&*file, &pack::first_page(pack), 0).map_err(failed("write"))?;
+        file.sync().map_err(failed("sync"))?;
+        let gap = Gap { pack, offset: 0, bytes: pack::FIRST_RECORD };
+        tracing::warn!(?gap, "the first page of a pack was missing; it is written anew");
+        recovery.gaps.push(gap);
     }
     if let Some(offset) = tail {
         let cut = Cut { pack, offset, bytes: end.saturating_sub(offset) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kluis_keys::StudyKey;
 use kluis_vault::{
-    Cut, Location, Position, RecordKind, Settings, Vault,
+    Cut, Gap, Location, Position, RecordKind, Settings, Vault,
     simulation::{Call, SimulatedDisk},
 };
 
@@ -101,6 +101,28 @@ async fn complete_record_behind_a_torn_one_is_not_cut() {
     assert_eq!((recovery.records, recovery.cuts.len(), recovery.gaps.len()), (1, 0, 1));
     assert_eq!((recovery.gaps[0].offset, recovery.gaps[0].bytes), (first.offset, last.offset - first.offset));
     assert!(load(&*vault, &key, last).await.unwrap() == bytes(9_000, 2));
+}
+
+/// The pages of one flush come to the disk in any order.
+#[tokio::test]
+async fn first_page_that_did_not_last_is_written_anew() {
+    let key = study_key().await;
+    let disk = SimulatedDisk::new();
+    let vault = simulated(&disk, Settings::default());
+    let stored = store(&*vault, &key, &bytes(9_000, 1)).await.unwrap();
+    drop(vault);
+    let name = pack_name(stored.pack);
+    let whole = disk.bytes(&name);
+    disk.tamper(&name, |bytes| bytes[..4_096].fill(0));
+    let vault = simulated(&disk, Settings::default());
+    let recovery = vault.recover(Position::START).await.unwrap();
+    assert_eq!((recovery.records, recovery.cuts.len()), (1, 0));
+    assert_eq!(recovery.gaps, [Gap { pack: stored.pack, offset: 0, bytes: 4_096 }]);
+    assert!(disk.bytes(&name) == whole);
+    assert!(load(&*vault, &key, stored).await.unwrap() == bytes(9_000, 1));
+    drop(vault);
+    disk.crash(1);
+    assert!(disk.bytes(&name) == whole, "and it is durable");
 }
 
 /// Commits run, the power goes in the middle of them, whatever was not synced survives or not: what was acknowledged is

@@ -43,6 +43,9 @@ pub(crate) async fn run(client: &Client, args: &VerifyArgs, output: &Output) -> 
         if number("renewed_tiles") > 0 {
             say!("{} tiles of the logs were written anew at the start", number("renewed_tiles"));
         }
+        if number("torn") > 0 {
+            say!("{} torn writes stand in the packs, as earlier starts noted", number("torn"));
+        }
         for finding in &findings {
             say!("{}: {} ({})", text_of(finding, "store"), text_of(finding, "what"), text_of(finding, "which"));
         }

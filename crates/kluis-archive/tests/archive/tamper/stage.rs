@@ -260,7 +260,8 @@ impl Stage {
         let vault = Arc::new(DiskVault::open(&dir.join("packs"), settings()).unwrap());
         let mark = index.watermark().await.map_err(database("index.db"))?;
         let safe = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
-        let cuts = vault.recover(safe).await.unwrap().cuts.iter().map(|cut| cut.pack).collect();
+        let recovery = vault.recover(safe).await.unwrap();
+        let cuts = recovery.cuts.iter().map(|cut| cut.pack).collect();
         let authority = Arc::new(CertificateAuthority::create(kluis_archive::Clock::now(&*self.clock)).unwrap());
         let parts = Parts {
             authenticator: Arc::new(Authenticator::new(Arc::clone(&directory))),
@@ -270,6 +271,7 @@ impl Stage {
             keys,
             index,
             vault,
+            gaps: recovery.gaps,
             objects,
             audit,
         };

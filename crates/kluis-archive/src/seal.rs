@@ -1,7 +1,8 @@
 //! Sealing: the hot rows of a quiet series become one manifest in the vault.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, pin::pin};
 
+use futures_util::{StreamExt, stream};
 use kluis_dicom::json;
 use kluis_index::{InstanceRow, ManifestPointer, Seal, SealCandidate};
 use kluis_keys::{KeyId, ObjectId};
@@ -23,6 +24,10 @@ const STEP: u32 = 128;
 
 /// Hot instances of these at most; a series that has more is alone.
 const STEP_INSTANCES: u64 = 4_096;
+
+/// Manifests that are made, and records of one series that are read, at the same time. One after the other, each would
+/// wait for its turn behind all senders of a busy node, and sealing would fall behind them for as long as they send.
+const AT_ONCE: usize = 8;
 
 /// Series that cannot be sealed, in one call: beyond it the call ends.
 const FAILED_MAX: usize = 4_096;
@@ -54,12 +59,19 @@ impl Archive {
                 break;
             }
             let keys: Vec<i64> = step.iter().map(|candidate| candidate.series_key).collect();
-            let mut made = Vec::with_capacity(step.len());
-            for (candidate, rows) in hot_rows(inner, step).await {
-                match make(inner, candidate, rows).await {
-                    Ok(manifest) => made.push(manifest),
-                    // one damaged record must not keep all other series hot
-                    Err(error) => failure = failure.or(Some(error)),
+            // a series that was sealed before brings the entries of its manifest, however many
+            let (again, first): (Vec<_>, Vec<_>) =
+                hot_rows(inner, step).await.into_iter().partition(|(candidate, _)| candidate.manifest.is_some());
+            let mut made = Vec::with_capacity(keys.len());
+            for (series, at_once) in [(first, AT_ONCE), (again, 1)] {
+                let making = stream::iter(series).map(|(candidate, rows)| make(inner, candidate, rows));
+                let mut making = pin!(making.buffered(at_once));
+                while let Some(manifest) = making.next().await {
+                    match manifest {
+                        Ok(manifest) => made.push(manifest),
+                        // one damaged record must not keep all other series hot
+                        Err(error) => failure = failure.or(Some(error)),
+                    }
                 }
             }
             let done = commit(inner, made).await?;
@@ -103,8 +115,9 @@ async fn make(inner: &Inner, candidate: SealCandidate, rows: Rows) -> Result<Mad
     };
     let row_keys: Vec<i64> = rows.iter().map(|row| row.row_key).collect();
     let mut bytes: u64 = entries.iter().map(ManifestEntry::size).sum();
-    for row in rows {
-        let entry = entry(inner, row).await?;
+    let mut reading = pin!(stream::iter(rows).map(|row| entry(inner, row)).buffered(AT_ONCE));
+    while let Some(entry) = reading.next().await {
+        let entry = entry?;
         bytes = bytes.saturating_add(entry.size());
         if bytes > MANIFEST_BYTES {
             return Err(ArchiveError::SeriesTooLong);

@@ -37,6 +37,17 @@ pub struct Plan {
     pub seal_after: Duration,
     /// The load ends after so long, wherever it is.
     pub stop_after: Duration,
+    /// Images instead of headers, for the rate; how far the load has come is then neither read nor kept.
+    pub images: Option<Images>,
+}
+
+/// Studies of one series of images.
+#[derive(Debug, Clone, Copy)]
+pub struct Images {
+    /// Images of a study.
+    pub slices: u32,
+    /// Bytes of the pixels of each.
+    pub pixels: usize,
 }
 
 /// How far a load has come; kept in the directory.
@@ -105,7 +116,7 @@ impl Done {
 /// # Errors
 /// The first object that the archive did not take.
 pub async fn run(plan: Plan) -> Result<Progress> {
-    let before = Progress::read(&plan.dir)?;
+    let before = if plan.images.is_some() { Progress::default() } else { Progress::read(&plan.dir)? };
     let begun = Instant::now();
     let (archive, replayed) = site::open(&plan.dir, plan.seal_after).await?;
     println!("opened in {:.0} ms, {replayed:?}", begun.elapsed().as_secs_f64() * 1e3);
@@ -125,7 +136,7 @@ pub async fn run(plan: Plan) -> Result<Progress> {
         task.await??;
     }
     let progress = senders.progress();
-    progress.write(&senders.plan.dir)?;
+    senders.keep(progress)?;
     drop(senders);
     janitor.stop().await?;
     archive.close().await?;
@@ -155,7 +166,7 @@ async fn watch(senders: &Senders, begun: Instant, tasks: &[tokio::task::JoinHand
             let sizes = figures::sizes(&senders.plan.dir);
             let written = figures::written();
             let progress = senders.progress();
-            progress.write(&senders.plan.dir)?;
+            senders.keep(progress)?;
             println!(
                 "{:>10} {:>8.0} {:>7.3} {:>8.1} {:>8} {:>8} {:>7} {:>8} {:>8} {:>8} {:>7.0}",
                 progress.instances,
@@ -194,6 +205,10 @@ async fn send_studies(senders: &Senders) -> Result<()> {
             return Ok(());
         }
         let study = population::study(senders.plan.seed, number);
+        let study = match senders.plan.images {
+            Some(Images { slices, pixels }) => study.with_images(slices, pixels),
+            None => study,
+        };
         for data_set in study.data_sets() {
             let permit = senders.archive.admit(&senders.principal, site::ORIGIN, act::Store { study: None }).await?;
             let incoming = Incoming {
@@ -211,6 +226,10 @@ async fn send_studies(senders: &Senders) -> Result<()> {
 }
 
 impl Senders {
+    fn keep(&self, progress: Progress) -> Result<()> {
+        if self.plan.images.is_some() { Ok(()) } else { progress.write(&self.plan.dir) }
+    }
+
     fn progress(&self) -> Progress {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         Progress { seed: self.plan.seed, studies: done.below, instances: done.instances }

@@ -30,7 +30,15 @@ pub struct Study {
     seed: u64,
     /// Instances of each series.
     series: Vec<u32>,
+    /// Bytes of pixels of each instance.
+    pixels: usize,
 }
+
+/// Studies a day.
+const A_DAY: u64 = 550;
+
+/// One in so many studies is older than the day on which it comes: taken over from another house.
+const TAKEN_OVER: usize = 50;
 
 const MODALITIES: [&str; 20] = [
     "CR", "DX", "CR", "DX", "CR", "DX", "CT", "CT", "CT", "CT", "MR", "MR", "MR", "US", "US", "US", "US", "MG", "XA",
@@ -71,8 +79,8 @@ pub fn study(seed: u64, number: u64) -> Study {
         uid: study_uid(&mut random, number),
         patient_id: format!("{:08}", patient.wrapping_mul(48_271) % 90_000_000 + 10_000_000),
         patient_name,
-        accession: format!("A{:010}", number.wrapping_mul(7_919) % 10_000_000_000),
-        date: date(&mut random, 2006, 20),
+        accession: format!("A{:010}", number.wrapping_mul(7) % 10_000_000_000),
+        date: if random.below(TAKEN_OVER) == 0 { date(&mut random, 2006, 13) } else { day(number / A_DAY) },
         modality,
         birth_date,
         sex,
@@ -81,10 +89,17 @@ pub fn study(seed: u64, number: u64) -> Study {
         referring: format!("{}^{}", names::surname(random.below(400)), names::pick(&mut random, &["A", "B", "J", "M"])),
         seed,
         series,
+        pixels: 0,
     }
 }
 
 impl Study {
+    /// The study as one series of so many images with so many bytes of pixels.
+    #[must_use]
+    pub fn with_images(self, slices: u32, pixels: usize) -> Self {
+        Self { series: vec![slices], pixels, ..self }
+    }
+
     /// Instances in it.
     #[must_use]
     pub fn instances(&self) -> u64 {
@@ -121,7 +136,7 @@ impl Study {
         let mut random = Random::new(self.seed, &format!("instance {} {series} {instance}", self.number));
         let place = f64::from(instance) * 2.5;
         let orientation = ORIENTATIONS.get(series % ORIENTATIONS.len()).copied().unwrap_or_default();
-        DataSetBuilder::new()
+        let header = DataSetBuilder::new()
             .text((0x0008, 0x0005), "CS", "ISO_IR 192")
             .text((0x0008, 0x0008), "CS", "ORIGINAL\\PRIMARY\\AXIAL")
             .uid((0x0008, 0x0016), sop_class(self.modality))
@@ -161,12 +176,19 @@ impl Study {
             .short((0x0028, 0x0100), 16)
             .short((0x0028, 0x0101), 12)
             .short((0x0028, 0x0102), 11)
-            .short((0x0028, 0x0103), 0)
-            .encode(part10::encoding_of(part10::EXPLICIT_VR_LITTLE_ENDIAN))
+            .short((0x0028, 0x0103), 0);
+        // what they are makes no difference to a store that encrypts, and making them should cost nothing
+        let shade = u8::try_from(random.below(256)).unwrap_or(0);
+        let all = if self.pixels == 0 { header } else { header.pixels8(vec![shade; self.pixels]) };
+        all.encode(part10::encoding_of(part10::EXPLICIT_VR_LITTLE_ENDIAN))
     }
 }
 
-/// A day that does not exist in no calendar.
+/// The day so many days behind the first. Months of 28 days are in every calendar.
+fn day(number: u64) -> String {
+    format!("{:04}{:02}{:02}", 2019 + number / 336, 1 + number % 336 / 28, 1 + number % 28)
+}
+
 fn date(random: &mut Random, first_year: usize, years: usize) -> String {
     format!("{:04}{:02}{:02}", first_year + random.below(years), 1 + random.below(12), 1 + random.below(28))
 }

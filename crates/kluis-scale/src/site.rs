@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use kluis_archive::{Archive, Clock, Origin, Parts, Replayed, Settings, SystemClock};
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
-    Index,
+    Counts, Index,
     sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
-use kluis_policy::{Door, Principal, Role};
+use kluis_policy::{Door, Principal, Role, RowFilter};
 use kluis_vault::{DiskVault, Position, Vault};
 
 const AUTHORITY: &str = "authority";
@@ -76,6 +76,16 @@ pub async fn open(dir: &Path, seal_after: Duration) -> Result<(Archive, Replayed
         clock: Arc::new(SystemClock),
     };
     Ok(Archive::open(parts, Settings { seal_after, ..Settings::default() }).await?)
+}
+
+/// Counts the rows of the index. Nobody else may have it open.
+///
+/// # Errors
+/// Where it cannot be read.
+pub async fn counts(dir: &Path) -> Result<Counts> {
+    let keys = KeyRing::open(&dir.join("keys"), &RootProvider::KeyFile(dir.join("keys/root.key")))?;
+    let index = SqliteIndex::open(&dir.join("index/index.db"), &keys.derive("index/1"))?;
+    Ok(index.counts(&RowFilter::All).await?)
 }
 
 fn create(dir: &Path, provider: &RootProvider) -> Result<()> {

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use kluis_index::{Index, sqlite::SqliteIndex};
-use kluis_keys::{KeyRing, RootProvider};
-use kluis_policy::RowFilter;
 use kluis_scale::{load, population, query, site};
 
 const STUDIES: u64 = 300;
@@ -20,6 +17,7 @@ async fn a_small_load_is_counted_found_and_sealed() {
         report_every: 1_000,
         seal_after: Duration::from_secs(3_600),
         stop_after: Duration::from_secs(600),
+        images: None,
     };
     load::run(plan(STUDIES / 2, 16)).await.unwrap();
     let progress = load::run(plan(STUDIES, 16)).await.unwrap();
@@ -30,15 +28,12 @@ async fn a_small_load_is_counted_found_and_sealed() {
 
     let (archive, replayed) = site::open(dir.path(), Duration::ZERO).await.unwrap();
     assert_eq!((replayed.objects, replayed.leaves), (0, 0), "nothing is replayed after a quiet end");
-    query::ask_all(&archive, progress, 10, 1).await.unwrap();
+    query::ask_all(&archive, progress, 10, 1, "").await.unwrap();
     while archive.seal_quiet().await.unwrap() > 0 {}
-    query::ask_all(&archive, progress, 10, 2).await.unwrap();
+    query::ask_all(&archive, progress, 10, 2, "").await.unwrap();
     archive.close().await.unwrap();
 
-    let keys =
-        KeyRing::open(&dir.path().join("keys"), &RootProvider::KeyFile(dir.path().join("keys/root.key"))).unwrap();
-    let index = SqliteIndex::open(&dir.path().join("index/index.db"), &keys.derive("index/1")).unwrap();
-    let counts = index.counts(&RowFilter::All).await.unwrap();
+    let counts = site::counts(dir.path()).await.unwrap();
     assert_eq!((counts.studies, counts.series, counts.sealed_instances), (STUDIES, series, instances));
     assert_eq!((counts.hot_instances, counts.conflicts), (0, 0), "no row per instance is left");
 }

@@ -15,7 +15,7 @@ mod services;
 mod transport;
 
 pub use services::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
-    StoreSink,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
+    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
 };
 pub use transport::PromptTcp;

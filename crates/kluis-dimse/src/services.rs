@@ -2,9 +2,11 @@
 
 use std::{borrow::Cow, future::Future};
 
+use bytes::Bytes;
 use kluis_dicom::{AeTitle, Phi, Uid};
 
 use crate::{
+    association::Context,
     command::Status,
     pdu::{AssociateRj, ExtendedNegotiation, UserIdentity, reject_reason},
 };
@@ -15,6 +17,8 @@ pub trait Services: Send {
     type Sink: StoreSink;
     /// Gives the matches of one C-FIND.
     type Matches: Matches;
+    /// Gives the objects of one C-GET.
+    type Objects: Objects;
 
     /// Says whether this peer gets an association. Called once, after the request was found to be in order.
     fn admit(&mut self, request: &AssociationRequest<'_>) -> impl Future<Output = Result<Admission, Refusal>> + Send;
@@ -28,7 +32,50 @@ pub trait Services: Send {
 
     /// C-FIND (PS3.7 9.1.2): the identifier is complete.
     fn find(&mut self, request: FindRequest) -> impl Future<Output = Result<Self::Matches, Outcome>> + Send;
+
+    /// C-GET (PS3.7 9.1.3): the identifier is complete. The driver performs the sub-operations.
+    fn get(&mut self, request: GetRequest) -> impl Future<Output = Result<Self::Objects, Outcome>> + Send;
 }
+
+/// Gives objects one by one, as the peer takes them. Dropped where the operation is cancelled or the association ends.
+pub trait Objects: Send {
+    /// The bytes of one object.
+    type Body: Body;
+
+    /// How many have not been given yet.
+    fn remaining(&self) -> usize;
+
+    /// The next object, or none behind the last. What is given before has been answered by the peer. An `Err` ends the
+    /// operation.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Object<Self::Body>>, Outcome>> + Send;
+
+    /// An identifier with these in its Failed SOP Instance UID List (0008,0058), in the transfer syntax of the context.
+    fn failed_list(&self, failed: &[Uid]) -> Vec<u8>;
+
+    /// All have been given, and the peer has answered the last of them.
+    fn complete(self);
+}
+
+/// One object of a C-GET.
+#[derive(Debug)]
+pub struct Object<B> {
+    /// SOP Class UID.
+    pub sop_class: Uid,
+    /// SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Its bytes and their transfer syntax; none where it cannot be read, or not in a way that the peer takes.
+    pub content: Option<(Uid, B)>,
+}
+
+/// The bytes of one data set, piece by piece.
+pub trait Body: Send {
+    /// The next piece, none of them empty, or none behind the last.
+    fn read(&mut self) -> impl Future<Output = Result<Option<Bytes>, Unreadable>> + Send;
+}
+
+/// The rest of an object cannot be read. Half an object cannot be taken back: the association ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
 /// Gives matches one by one, as the peer takes them. Dropped where the operation is cancelled or the association ends.
 pub trait Matches: Send {
@@ -136,6 +183,21 @@ pub struct FindRequest {
     pub transfer_syntax: Uid,
     /// The bytes of the data set.
     pub identifier: Phi<Vec<u8>>,
+}
+
+/// A C-GET-RQ in a context that was accepted for its SOP class, with its identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+    /// Affected SOP Class UID (0000,0002): the information model.
+    pub sop_class: Uid,
+    /// The transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// The bytes of the data set.
+    pub identifier: Phi<Vec<u8>>,
+    /// What the peer takes: the contexts of which it is provider.
+    pub taken: Vec<Context>,
 }
 
 /// What came of an operation.

@@ -166,8 +166,13 @@ async fn store_commands_that_are_wrong_in_themselves_are_refused_by_status() {
 async fn b17_operations_that_are_not_offered_are_0211_and_their_data_sets_drained() {
     let (mut peer, _served) = associated(Memory::default()).await;
     for field in CommandField::REQUESTS.into_iter().chain([CommandField(0x0777)]) {
-        let offered =
-            [CommandField::C_STORE_RQ, CommandField::C_FIND_RQ, CommandField::C_ECHO_RQ, CommandField::C_CANCEL_RQ];
+        let offered = [
+            CommandField::C_STORE_RQ,
+            CommandField::C_FIND_RQ,
+            CommandField::C_GET_RQ,
+            CommandField::C_ECHO_RQ,
+            CommandField::C_CANCEL_RQ,
+        ];
         if offered.contains(&field) {
             continue;
         }

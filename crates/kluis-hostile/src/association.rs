@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use kluis_dicom::Uid;
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
-    StoreSink,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
+    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
     association::{Acceptor, Action, Event, Machine, Role, State, negotiate},
     command::Status,
     driver::{Config, Ending, How, serve},
@@ -184,9 +185,41 @@ impl Matches for NoMatches {
     }
 }
 
+/// The same for objects.
+enum NoObjects {}
+
+impl Objects for NoObjects {
+    type Body = NoBody;
+
+    fn remaining(&self) -> usize {
+        match *self {}
+    }
+
+    async fn next(&mut self) -> Result<Option<Object<NoBody>>, Outcome> {
+        match *self {}
+    }
+
+    fn failed_list(&self, _: &[Uid]) -> Vec<u8> {
+        match *self {}
+    }
+
+    fn complete(self) {
+        match self {}
+    }
+}
+
+enum NoBody {}
+
+impl Body for NoBody {
+    async fn read(&mut self) -> Result<Option<Bytes>, Unreadable> {
+        match *self {}
+    }
+}
+
 impl Services for Memory {
     type Sink = Sink;
     type Matches = NoMatches;
+    type Objects = NoObjects;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         Ok(Admission::default())
@@ -204,6 +237,11 @@ impl Services for Memory {
     }
 
     async fn find(&mut self, request: FindRequest) -> Result<NoMatches, Outcome> {
+        assert!(request.identifier.len() <= limits::IDENTIFIER);
+        Err(Status::DATA_SET_DOES_NOT_MATCH.into())
+    }
+
+    async fn get(&mut self, request: GetRequest) -> Result<NoObjects, Outcome> {
         assert!(request.identifier.len() <= limits::IDENTIFIER);
         Err(Status::DATA_SET_DOES_NOT_MATCH.into())
     }

@@ -1,7 +1,7 @@
 //! DIMSE command sets (PS3.7 6.3.1, 9.3): read, said what they are, answered, and written and read again the same.
 
 use kluis_dimse::{
-    command::{CommandSet, Message, OtherRequest, Reply, Status, element},
+    command::{CommandSet, Message, OtherRequest, Reply, Response, Status, element},
     limits,
 };
 
@@ -17,10 +17,12 @@ pub fn dimse_command(data: &[u8]) {
     assert!((bytes.len() - 12) / 8 <= limits::COMMAND_ELEMENTS || set.value(0).is_none());
     let Ok(message) = Message::read(&set) else { return };
     match message {
-        Message::Echo(request) | Message::Find(request) | Message::Other(request) => answered(request),
+        Message::Echo(request) | Message::Find(request) | Message::Get(request) | Message::Other(request) => {
+            answered(request);
+        }
         Message::Store(command) => answered(command.request),
         Message::Cancel(_) => {}
-        Message::Response(field) => assert!(field.is_response()),
+        Message::Response(response) => assert!(response.field.is_response()),
     }
 }
 
@@ -42,6 +44,7 @@ fn answered(request: OtherRequest) {
         status: Status::UNRECOGNIZED_OPERATION,
         comment: Some("cannot \\ be".into()),
         has_data_set: false,
+        counts: None,
     };
     let set = reply.command_set();
     let bytes = written(&set);
@@ -50,7 +53,9 @@ fn answered(request: OtherRequest) {
     assert_eq!(read.as_ref(), Ok(&set));
     assert_eq!(set.us(element::MESSAGE_ID_BEING_RESPONDED_TO), Some(id));
     assert_eq!(set.us(element::COMMAND_FIELD), Some(field.response().0));
-    assert_eq!(Message::read(&set), Ok(Message::Response(field.response())));
+    let status = Some(Status::UNRECOGNIZED_OPERATION);
+    let response = Response { field: field.response(), message_id: Some(id), status, has_data_set: false };
+    assert_eq!(Message::read(&set), Ok(Message::Response(response)));
 }
 
 fn written(set: &CommandSet) -> Vec<u8> {

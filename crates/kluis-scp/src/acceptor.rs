@@ -14,8 +14,7 @@ pub(crate) fn acceptor(called: Vec<AeTitle>) -> Acceptor {
     Acceptor {
         called,
         provides,
-        // C-GET, where the roles turn, is not offered
-        uses: |_| false,
+        uses,
         knows,
         implementation_class_uid: implementation::class_uid(),
         implementation_version: implementation::VERSION_NAME.to_owned(),
@@ -30,6 +29,11 @@ fn knows(sop_class: &Uid, transfer_syntax: &Uid) -> bool {
         true => transfer_syntax::lookup(transfer_syntax.as_str()).is_some(),
         false => answer::encoding(transfer_syntax.as_str()).is_some(),
     }
+}
+
+/// The objects of a C-GET go to the peer on its own association.
+fn uses(uid: &Uid) -> bool {
+    sop_class::lookup(uid.as_str()).is_some_and(|class| class.kind == SopClassKind::Storage)
 }
 
 fn provides(uid: &Uid) -> bool {

@@ -1,13 +1,15 @@
 //! One match as an identifier (PS3.4 C.4.1.1.3.2): every key that was asked for, with its value or without. Pure.
 
 use kluis_dicom::{
-    AeTitle, Tag, VR, data_set,
+    AeTitle, Tag, Uid, VR, data_set,
     identifier::Key,
     transfer_syntax::{self, Encoding},
 };
 use serde_json::{Map, Value, json};
 
 use crate::query::{Asked, QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE};
+
+const FAILED_SOP_INSTANCE_UID_LIST: Tag = Tag(0x0008, 0x0058);
 
 /// The bytes of an answer: the keys of the request, Query/Retrieve Level, our AE title, and the unique key of the level.
 pub(crate) fn write(asked: &Asked, attributes: &Map<String, Value>, ae: &AeTitle, encoding: Encoding) -> Vec<u8> {
@@ -23,6 +25,13 @@ pub(crate) fn write(asked: &Asked, attributes: &Map<String, Value>, ae: &AeTitle
     answer.insert(name(QUERY_RETRIEVE_LEVEL), json!({ "vr": "CS", "Value": [asked.level.name()] }));
     answer.insert(name(RETRIEVE_AE_TITLE), json!({ "vr": "AE", "Value": [ae.as_str()] }));
     data_set::write(&answer, encoding)
+}
+
+/// An identifier with a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2).
+pub(crate) fn failed_list(failed: &[Uid], encoding: Encoding) -> Vec<u8> {
+    let uids: Vec<&str> = failed.iter().map(Uid::as_str).collect();
+    let attribute = json!({ "vr": "UI", "Value": uids });
+    data_set::write(&Map::from_iter([(name(FAILED_SOP_INSTANCE_UID_LIST), attribute)]), encoding)
 }
 
 /// How answers in this transfer syntax are written; `None` where it is none for messages without pixels.

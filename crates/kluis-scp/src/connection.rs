@@ -4,7 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use kluis_dicom::AeTitle;
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, Outcome, PromptTcp, Refusal, Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, Outcome, PromptTcp, Refusal, Services,
+    StoreRequest,
     driver::{self, Config, How},
     pdu::reject_reason,
 };
@@ -18,6 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// What is known of a caller once TLS has authenticated it.
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// Where it calls from.
     pub(crate) source: IpAddr,
@@ -134,6 +136,7 @@ struct Admitted<'a, H: House> {
 impl<H: House> Services for Admitted<'_, H> {
     type Sink = <H::Services as Services>::Sink;
     type Matches = <H::Services as Services>::Matches;
+    type Objects = <H::Services as Services>::Objects;
 
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         let admission = self.services.admit(request).await;
@@ -160,5 +163,9 @@ impl<H: House> Services for Admitted<'_, H> {
 
     async fn find(&mut self, request: FindRequest) -> Result<Self::Matches, Outcome> {
         self.services.find(request).await
+    }
+
+    async fn get(&mut self, request: GetRequest) -> Result<Self::Objects, Outcome> {
+        self.services.get(request).await
     }
 }

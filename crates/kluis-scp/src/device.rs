@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use kluis_archive::{Archive, Origin};
 use kluis_dicom::{AeTitle, Uid, sop_class};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, Outcome, Refusal, Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, Outcome, Refusal, Services, StoreRequest,
     command::{CommandField, Status},
     pdu::ExtendedNegotiation,
 };
@@ -16,6 +16,7 @@ use crate::{
     SERVICES,
     connection::{Caller, House},
     find::{self, Asker, Found},
+    get::{self, Retrieved, StillProved},
     query::{Agreement, FIND_CLASSES},
     storage::{self, ObjectSink},
     verification,
@@ -66,12 +67,43 @@ struct Association {
 }
 
 impl DeviceServices {
+    async fn principal(&self) -> Result<Principal, Cause> {
+        self.proof()?.principal().await
+    }
+
+    async fn principal_of_message(&self) -> Result<Principal, Outcome> {
+        self.proof().map_err(|_| Status::NOT_AUTHORIZED)?.principal_of_message().await
+    }
+
+    fn proof(&self) -> Result<Proof, Cause> {
+        let Some(Association { calling, .. }) = &self.association else { return Err(Cause::AeNotBound) };
+        Ok(Proof { edge: self.edge.clone(), caller: self.caller.clone(), calling: calling.clone() })
+    }
+
+    fn asker(&self, principal: Principal) -> Result<Asker, Outcome> {
+        let Some(association) = &self.association else { return Err(Status::PROCESSING_FAILURE.into()) };
+        Ok(Asker {
+            archive: self.edge.archive.clone(),
+            principal,
+            origin: origin(self.caller.source),
+            ae: association.called.clone(),
+        })
+    }
+}
+
+/// What a peer proves itself with.
+pub(crate) struct Proof {
+    edge: Edge,
+    caller: Caller,
+    calling: AeTitle,
+}
+
+impl Proof {
     /// Looked at again before each message, so that a device that was removed is shut out within seconds (threat T28).
     /// The AE title proves nothing; it has to be the one bound to the key.
     async fn principal(&self) -> Result<Principal, Cause> {
-        let Some(Association { calling, .. }) = &self.association else { return Err(Cause::AeNotBound) };
         let now = self.edge.archive.clock().now();
-        let proof = self.edge.authenticator.device(&self.caller.certificate, calling, now).await;
+        let proof = self.edge.authenticator.device(&self.caller.certificate, &self.calling, now).await;
         proof.map_err(|not_proved| not_proved.cause())
     }
 
@@ -87,9 +119,16 @@ impl DeviceServices {
     }
 }
 
+impl StillProved for Proof {
+    async fn check(&self) -> Result<(), Outcome> {
+        self.principal_of_message().await.map(|_| ())
+    }
+}
+
 impl Services for DeviceServices {
     type Sink = ObjectSink;
     type Matches = Found;
+    type Objects = Retrieved<Proof>;
 
     /// User identities (PS3.7 D.3.3.7) are neither needed nor believed: a device is its key. None is answered.
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
@@ -133,13 +172,15 @@ impl Services for DeviceServices {
         let principal = self.principal_of_message().await?;
         let Some(association) = &self.association else { return Err(Status::PROCESSING_FAILURE.into()) };
         let agreement = association.agreements.iter().find(|(sop_class, _)| *sop_class == request.sop_class);
-        let asker = Asker {
-            archive: self.edge.archive.clone(),
-            principal,
-            origin: origin(self.caller.source),
-            ae: association.called.clone(),
-        };
-        find::begin(asker, request, agreement.map_or_else(Agreement::default, |(_, agreement)| *agreement)).await
+        let agreement = agreement.map_or_else(Agreement::default, |(_, agreement)| *agreement);
+        find::begin(self.asker(principal)?, request, agreement).await
+    }
+
+    async fn get(&mut self, request: GetRequest) -> Result<Retrieved<Proof>, Outcome> {
+        is_offered(CommandField::C_GET_RQ, &request.sop_class)?;
+        let principal = self.principal_of_message().await?;
+        let proof = self.proof().map_err(|_| Status::NOT_AUTHORIZED)?;
+        get::begin(self.asker(principal)?, request, proof).await
     }
 }
 

@@ -31,3 +31,9 @@ pub const REST_WHEN_OUT_OF_FILES: Duration = Duration::from_millis(50);
 
 /// For messages under way when the node stops.
 pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Objects of one C-GET.
+pub const SUB_OPERATIONS: usize = 50_000;
+
+/// Studies of a patient that are retrieved together.
+pub const PATIENT_STUDIES: u32 = 200;

@@ -21,6 +21,13 @@ const PATIENT_ROOT: &str = "1.2.840.10008.5.1.4.1.2.1.1";
 const STUDY_ROOT: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 const PATIENT_STUDY_ONLY: &str = "1.2.840.10008.5.1.4.1.2.3.1";
 
+/// The C-GET SOP classes that we serve.
+pub(crate) const GET_CLASSES: &[&str] = &[PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET];
+
+pub(crate) const PATIENT_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.1.3";
+pub(crate) const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
+pub(crate) const PATIENT_STUDY_ONLY_GET: &str = "1.2.840.10008.5.1.4.1.2.3.3";
+
 /// A level of an information model, as the identifier names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum QueryLevel {
@@ -151,9 +158,14 @@ pub(crate) fn read(sop_class: &Uid, identifier: Identifier, agreement: Agreement
     Ok(Asked { level, query, wanted })
 }
 
-fn level(sop_class: &Uid, identifier: &Identifier) -> Result<QueryLevel, Outcome> {
+/// The level that an identifier names.
+pub(crate) fn level_of(identifier: &Identifier) -> Result<QueryLevel, Outcome> {
     let named = identifier.value(QUERY_RETRIEVE_LEVEL).unwrap_or_default();
-    let level = QueryLevel::parse(named).ok_or_else(|| refused("Query/Retrieve Level is missing or unknown"))?;
+    QueryLevel::parse(named).ok_or_else(|| refused("Query/Retrieve Level is missing or unknown"))
+}
+
+fn level(sop_class: &Uid, identifier: &Identifier) -> Result<QueryLevel, Outcome> {
+    let level = level_of(identifier)?;
     let is_of_model = match sop_class.as_str() {
         STUDY_ROOT => level > QueryLevel::Patient,
         PATIENT_STUDY_ONLY => level < QueryLevel::Series,

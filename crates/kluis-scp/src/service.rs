@@ -3,7 +3,7 @@
 use kluis_dicom::sop_class::{self, SopClass, SopClassKind};
 use kluis_dimse::command::CommandField;
 
-use crate::query::FIND_CLASSES;
+use crate::query::{FIND_CLASSES, GET_CLASSES};
 
 /// One service class of which this node is provider (SCP).
 #[derive(Debug, Clone, Copy)]
@@ -68,11 +68,18 @@ pub const SERVICES: &[Service] = &[
         operation: "search-studies",
         offered: Offered::These(FIND_CLASSES),
     },
+    Service {
+        name: "Retrieve",
+        clause: "PS3.4 Annex C",
+        command: CommandField::C_GET_RQ,
+        operation: "retrieve",
+        offered: Offered::These(GET_CLASSES),
+    },
 ];
 
 #[cfg(test)]
 mod tests {
-    use kluis_policy::Operation;
+    use kluis_policy::{Operation, Target};
 
     use super::*;
 
@@ -80,9 +87,11 @@ mod tests {
     fn every_service_names_an_operation_and_offers_classes() {
         let operations: Vec<_> = SERVICES.iter().map(|service| service.operation).collect();
         let search = Operation::Search { level: kluis_policy::Level::Study };
-        assert_eq!(operations, [Operation::Echo.name(), Operation::Store { study: None }.name(), search.name()]);
+        let retrieve = Operation::Retrieve { target: Target::study("1.2".parse().unwrap()) };
+        let store = Operation::Store { study: None };
+        assert_eq!(operations, [Operation::Echo.name(), store.name(), search.name(), retrieve.name()]);
         let counts: Vec<_> = SERVICES.iter().map(|service| service.sop_classes().count()).collect();
-        assert_eq!(counts, [1, sop_class::storage().count(), 3]);
+        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3]);
         assert!(counts[1] > 150, "{counts:?}");
     }
 }

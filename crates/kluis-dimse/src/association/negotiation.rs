@@ -38,6 +38,8 @@ pub struct Context {
     pub abstract_syntax: Uid,
     /// The one transfer syntax.
     pub transfer_syntax: Uid,
+    /// Whether we may be its user: the requestor proposed to be provider, and we took the other side (PS3.7 D.3.3.4).
+    pub we_may_use: bool,
 }
 
 /// What an association stands on.
@@ -74,7 +76,7 @@ pub fn negotiate(acceptor: &Acceptor, rq: &AssociateRq) -> Result<Negotiated, As
     let mut contexts = BTreeMap::new();
     let mut replies = Vec::with_capacity(rq.contexts.len());
     for proposed in &rq.contexts {
-        let (reply, accepted) = answer(acceptor, proposed);
+        let (reply, accepted) = answer(acceptor, proposed, &rq.user.roles);
         contexts.extend(accepted.map(|context| (proposed.id, context)));
         replies.push(reply);
     }
@@ -95,7 +97,7 @@ pub fn negotiate(acceptor: &Acceptor, rq: &AssociateRq) -> Result<Negotiated, As
     })
 }
 
-fn answer(acceptor: &Acceptor, proposed: &ProposedContext) -> (ContextReply, Option<Context>) {
+fn answer(acceptor: &Acceptor, proposed: &ProposedContext, roles: &[RoleSelection]) -> (ContextReply, Option<Context>) {
     let reply = |result, transfer_syntax: Option<&Uid>| ContextReply {
         id: proposed.id,
         result,
@@ -111,7 +113,12 @@ fn answer(acceptor: &Acceptor, proposed: &ProposedContext) -> (ContextReply, Opt
     else {
         return (reply(ContextResult::TransferSyntaxesNotSupported, None), None);
     };
-    let context = Context { abstract_syntax: abstract_syntax.clone(), transfer_syntax: transfer_syntax.clone() };
+    let takes = |role: &RoleSelection| role.is_scp && role.sop_class == *abstract_syntax;
+    let context = Context {
+        abstract_syntax: abstract_syntax.clone(),
+        transfer_syntax: transfer_syntax.clone(),
+        we_may_use: (acceptor.uses)(abstract_syntax) && roles.iter().any(takes),
+    };
     (reply(ContextResult::Acceptance, Some(transfer_syntax)), Some(context))
 }
 

@@ -19,12 +19,27 @@ pub enum Message {
     Store(StoreCommand),
     /// C-FIND-RQ
     Find(OtherRequest),
+    /// C-GET-RQ
+    Get(OtherRequest),
     /// C-CANCEL-RQ of the operation with this message id.
     Cancel(Option<u16>),
     /// Any other request, known to PS3.7 or not.
     Other(OtherRequest),
     /// A response.
-    Response(CommandField),
+    Response(Response),
+}
+
+/// A response to a request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Response {
+    /// To which operation.
+    pub field: CommandField,
+    /// Message ID Being Responded To (0000,0120).
+    pub message_id: Option<u16>,
+    /// Status (0000,0900).
+    pub status: Option<Status>,
+    /// A data set follows.
+    pub has_data_set: bool,
 }
 
 /// A request of which only what is needed for an answer is looked at.
@@ -62,7 +77,12 @@ impl Message {
         let field =
             set.us(element::COMMAND_FIELD).map(CommandField).ok_or(CommandError::Missing(element::COMMAND_FIELD))?;
         if field.is_response() {
-            return Ok(Self::Response(field));
+            return Ok(Self::Response(Response {
+                field,
+                message_id: set.us(element::MESSAGE_ID_BEING_RESPONDED_TO),
+                status: set.us(element::STATUS).map(Status),
+                has_data_set: set.us(element::DATA_SET_TYPE).is_some_and(|kind| kind != NO_DATA_SET),
+            }));
         }
         if field == CommandField::C_CANCEL_RQ {
             return Ok(Self::Cancel(set.us(element::MESSAGE_ID_BEING_RESPONDED_TO)));
@@ -85,6 +105,7 @@ impl Message {
                 move_originator_message_id: set.us(element::MOVE_ORIGINATOR_MESSAGE_ID),
             }),
             CommandField::C_FIND_RQ => Self::Find(request),
+            CommandField::C_GET_RQ => Self::Get(request),
             _ => Self::Other(request),
         })
     }
@@ -101,6 +122,21 @@ pub struct Reply {
     pub comment: Option<std::borrow::Cow<'static, str>>,
     /// A data set follows.
     pub has_data_set: bool,
+    /// Of an operation that has sub-operations.
+    pub counts: Option<Counts>,
+}
+
+/// What became of sub-operations (PS3.7 9.1.3.1.6 to 9.1.3.1.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Still to come.
+    pub remaining: u16,
+    /// Done.
+    pub completed: u16,
+    /// Failed.
+    pub failed: u16,
+    /// Done with a warning.
+    pub warning: u16,
 }
 
 impl Reply {
@@ -115,6 +151,15 @@ impl Reply {
         set.set_us(element::MESSAGE_ID_BEING_RESPONDED_TO, self.request.message_id);
         set.set_us(element::DATA_SET_TYPE, if self.has_data_set { DATA_SET } else { NO_DATA_SET });
         set.set_us(element::STATUS, self.status.0);
+        if let Some(counts) = self.counts {
+            // the last response has no remaining ones, unless it was cancelled (PS3.7 9.3.3.2)
+            if matches!(self.status, Status::PENDING | Status::CANCEL) {
+                set.set_us(element::REMAINING, counts.remaining);
+            }
+            set.set_us(element::COMPLETED, counts.completed);
+            set.set_us(element::FAILED, counts.failed);
+            set.set_us(element::WARNING, counts.warning);
+        }
         if let Some(comment) = &self.comment {
             set.set_text(element::ERROR_COMMENT, comment, 64);
         }
@@ -123,4 +168,17 @@ impl Reply {
         }
         set
     }
+}
+
+/// C-STORE-RQ of medium priority (PS3.7 9.3.1.1).
+#[must_use]
+pub fn store_command(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> CommandSet {
+    let mut set = CommandSet::default();
+    set.set_uid(element::AFFECTED_SOP_CLASS_UID, sop_class);
+    set.set_us(element::COMMAND_FIELD, CommandField::C_STORE_RQ.0);
+    set.set_us(element::MESSAGE_ID, message_id);
+    set.set_us(element::PRIORITY, 0);
+    set.set_us(element::DATA_SET_TYPE, DATA_SET);
+    set.set_uid(element::AFFECTED_SOP_INSTANCE_UID, sop_instance);
+    set
 }

@@ -9,7 +9,7 @@ mod set;
 mod status;
 
 pub use field::CommandField;
-pub use message::{Message, OtherRequest, Reply, StoreCommand};
+pub use message::{Counts, Message, OtherRequest, Reply, Response, StoreCommand, store_command};
 pub use set::{CommandSet, element};
 pub use status::Status;
 

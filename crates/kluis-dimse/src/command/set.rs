@@ -33,6 +33,14 @@ pub mod element {
     pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
     /// Requested SOP Instance UID, UI
     pub const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
+    /// Number of Remaining Sub-operations, US
+    pub const REMAINING: u16 = 0x1020;
+    /// Number of Completed Sub-operations, US
+    pub const COMPLETED: u16 = 0x1021;
+    /// Number of Failed Sub-operations, US
+    pub const FAILED: u16 = 0x1022;
+    /// Number of Warning Sub-operations, US
+    pub const WARNING: u16 = 0x1023;
     /// Move Originator Application Entity Title, AE
     pub const MOVE_ORIGINATOR_AE_TITLE: u16 = 0x1030;
     /// Move Originator Message ID, US

@@ -25,6 +25,12 @@ impl Status {
     pub const DATA_SET_DOES_NOT_MATCH: Self = Self(0xA900);
     /// Cannot understand (PS3.4 B.2.3).
     pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
+    /// Out of resources: the number of matches cannot be calculated (PS3.4 C.4.2.1.5).
+    pub const CANNOT_CALCULATE: Self = Self(0xA701);
+    /// Out of resources: no sub-operation could be performed (PS3.4 C.4.2.1.5, C.4.3.1.4).
+    pub const CANNOT_PERFORM: Self = Self(0xA702);
+    /// Sub-operations are complete, one or more with failures or warnings (PS3.4 C.4.2.1.5, C.4.3.1.4).
+    pub const SOME_FAILED: Self = Self(0xB000);
     /// Matches go on (PS3.4 C.4.1.1.4).
     pub const PENDING: Self = Self(0xFF00);
     /// Matches go on; a key was not supported for matching (PS3.4 C.4.1.1.4).

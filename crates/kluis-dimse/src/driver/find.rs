@@ -93,7 +93,7 @@ where
     }
 
     /// What a peer may send while it is answered: a C-CANCEL, in whatever fragments, or the end.
-    fn is_cancelled(&mut self, arrived: Arrived, message_id: u16) -> Result<bool, How> {
+    pub(super) fn is_cancelled(&mut self, arrived: Arrived, message_id: u16) -> Result<bool, How> {
         match arrived {
             Arrived::Data => {
                 self.machine.on(Event::Data);
@@ -103,7 +103,7 @@ where
                 let Some(set) = self.command_set(context_id, is_end, range)? else { return Ok(false) };
                 match Message::read(&set).map_err(Violation::Command)? {
                     Message::Cancel(named) => Ok(named == Some(message_id)),
-                    Message::Response(field) => Err(Violation::UnexpectedResponse(field.0).into()),
+                    Message::Response(response) => Err(Violation::UnexpectedResponse(response.field.0).into()),
                     _ => Err(Violation::RequestWithinOperation.into()),
                 }
             }
@@ -113,7 +113,8 @@ where
     }
 
     async fn send_match(&mut self, context_id: u8, request: &OtherRequest, found: Match) -> Result<(), How> {
-        let reply = Reply { request: request.clone(), status: found.status, comment: None, has_data_set: true };
+        let (request, status) = (request.clone(), found.status);
+        let reply = Reply { request, status, comment: None, has_data_set: true, counts: None };
         let (mut command, mut message) = (Vec::new(), Vec::new());
         reply.command_set().write(&mut command);
         write_pdus(context_id, true, &command, self.send_maximum, &mut message);

@@ -5,6 +5,7 @@
 
 mod connection;
 mod find;
+mod get;
 mod session;
 
 use std::io;
@@ -63,6 +64,8 @@ pub enum How {
     Io(io::ErrorKind),
     /// Aborted by us, as the peer broke a rule.
     Violation(Violation),
+    /// Aborted by us, as the rest of an object that was being sent could not be read.
+    Unreadable,
     /// Ended by us, as the node stops.
     ShutDown,
 }

@@ -31,6 +31,8 @@ pub(super) struct Session<'a, S, V: Services> {
     pub(super) contexts: BTreeMap<u8, Context>,
     pub(super) send_maximum: u32,
     pub(super) under_way: UnderWay<V::Sink>,
+    /// Of the last request that we sent.
+    pub(super) own_message_id: u16,
     messages: u64,
 }
 
@@ -71,6 +73,7 @@ where
             contexts: BTreeMap::new(),
             send_maximum: limits::PDU_SENT,
             under_way: UnderWay::Nothing,
+            own_message_id: 0,
             messages: 0,
         }
     }
@@ -208,11 +211,11 @@ where
                 self.answer(context_id, request, outcome).await
             }
             Message::Store(command) => self.store(context_id, command).await,
-            Message::Find(request) => self.identified(context_id, request).await,
+            Message::Find(request) | Message::Get(request) => self.identified(context_id, request).await,
             // what it names has ended, and C-CANCEL has no response (PS3.7 9.3.2.3)
             Message::Cancel(_) => Ok(()),
             Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
-            Message::Response(field) => Err(Violation::UnexpectedResponse(field.0).into()),
+            Message::Response(response) => Err(Violation::UnexpectedResponse(response.field.0).into()),
         }
     }
 
@@ -299,6 +302,9 @@ where
         };
         let outcome = match receiver {
             Receiver::Sink(sink) => sink.finish().await,
+            Receiver::Identifier(identifier) if request.field == CommandField::C_GET_RQ => {
+                return self.get(context_id, request, identifier).await;
+            }
             Receiver::Identifier(identifier) => return self.find(context_id, request, identifier).await,
             Receiver::Drain { outcome, .. } => outcome,
         };
@@ -320,13 +326,20 @@ where
 
     pub(super) async fn reply(&mut self, context_id: u8, request: OtherRequest, outcome: Outcome) -> Result<(), How> {
         let Outcome { status, comment } = outcome;
+        self.last_reply(context_id, &Reply { request, status, comment, has_data_set: false, counts: None }, &[]).await
+    }
+
+    /// The response that ends an operation.
+    pub(super) async fn last_reply(&mut self, context_id: u8, reply: &Reply, data_set: &[u8]) -> Result<(), How> {
+        let status = reply.status;
         if status.is_failure() {
-            tracing::info!(operation = request.field.name(), status = %format_args!("{:04X}H", status.0), "refused");
+            let operation = reply.request.field.name();
+            tracing::info!(operation, status = %format_args!("{:04X}H", status.0), "refused");
         }
-        let mut command = Vec::new();
-        Reply { request, status, comment, has_data_set: false }.command_set().write(&mut command);
-        let mut message = Vec::new();
+        let (mut command, mut message) = (Vec::new(), Vec::new());
+        reply.command_set().write(&mut command);
         write_pdus(context_id, true, &command, self.send_maximum, &mut message);
+        write_pdus(context_id, false, data_set, self.send_maximum, &mut message);
         self.connection.send(&message).await?;
         self.connection.message_done();
         self.messages = self.messages.saturating_add(1);
@@ -343,7 +356,7 @@ where
                 None => return,
             },
             How::ShutDown if self.machine.state() == State::AwaitingRequest => return,
-            How::ShutDown => {
+            How::ShutDown | How::Unreadable => {
                 let abort = Abort { source: AbortSource::User, reason: abort_reason::NOT_SPECIFIED };
                 (Event::LocalAbort, Some(Pdu::Abort(abort)), true)
             }
@@ -381,12 +394,24 @@ pub(super) fn comment(status: Status, comment: &'static str) -> Outcome {
 
 /// Appends a command set or a data set as P-DATA-TFs none of which is longer than the peer takes (PS3.8 D.1).
 pub(super) fn write_pdus(context_id: u8, is_command: bool, bytes: &[u8], maximum: u32, message: &mut Vec<u8>) {
+    write_fragments(context_id, is_command, bytes, true, maximum, message);
+}
+
+/// The same for a part of one; `is_end`: it is the last.
+pub(super) fn write_fragments(
+    context_id: u8,
+    is_command: bool,
+    bytes: &[u8],
+    is_end: bool,
+    maximum: u32,
+    message: &mut Vec<u8>,
+) {
     // 4 bytes of PDV length and 2 of its header; fragments are even
     let room = usize::try_from(maximum).unwrap_or(usize::MAX).saturating_sub(6).max(2) & !1;
     message.reserve(bytes.len().saturating_add(64));
     let mut fragments = bytes.chunks(room).peekable();
     while let Some(fragment) = fragments.next() {
-        let is_last = fragments.peek().is_none();
+        let is_last = is_end && fragments.peek().is_none();
         let pdv = Pdv { context_id, is_command, is_last, bytes: fragment.to_vec() };
         // a fragment of at most 128 KiB fits its length field
         let _ = pdu::write(&Pdu::Data(vec![pdv]), message);

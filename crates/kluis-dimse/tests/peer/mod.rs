@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use kluis_dicom::{Phi, Uid};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, Match, Matches, Outcome, Refusal, Services, StoreRequest,
-    StoreSink,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
+    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
     association::Acceptor,
     command::{CommandField, CommandSet, Status, element},
     driver::Config,
@@ -28,7 +28,7 @@ pub fn config() -> Config {
         acceptor: Acceptor {
             called: vec!["KLUIS".parse().unwrap()],
             provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1."),
-            uses: |_| false,
+            uses: |uid| uid.as_str() == CT,
             knows: |_, uid| uid.as_str().starts_with(IMPLICIT),
             implementation_class_uid: uid("1.2.826.0.1.3680043.10.1"),
             implementation_version: "KLUIS".to_owned(),
@@ -58,6 +58,9 @@ pub struct Memory {
     pub discards: bool,
     /// Behind so many matches of a C-FIND nothing comes any more.
     pub stalls_at: Option<usize>,
+    pub unsent: Vec<usize>,
+    pub broken: Option<(usize, usize)>,
+    pub completed: Arc<Mutex<usize>>,
 }
 
 pub struct MemorySink {
@@ -87,9 +90,79 @@ impl Matches for Numbers {
     }
 }
 
+/// So many CT images as the identifier says with its number; the memory's `unsent` cannot be sent, and of its
+/// `broken` a piece cannot be read.
+pub struct Images {
+    next: usize,
+    count: usize,
+    memory: Memory,
+    transfer_syntax: Uid,
+}
+
+/// Three pieces; see [`piece`].
+pub struct Pieces {
+    image: usize,
+    next: usize,
+    breaks_at: Option<usize>,
+}
+
+/// Piece 0 to 2 of an image: many fragments, one, and one byte.
+pub fn piece(image: usize, number: usize) -> Vec<u8> {
+    vec![(image + number) as u8; [700_000, 1_000, 1][number]]
+}
+
+impl Objects for Images {
+    type Body = Pieces;
+
+    fn remaining(&self) -> usize {
+        self.count - self.next
+    }
+
+    async fn next(&mut self) -> Result<Option<Object<Pieces>>, Outcome> {
+        if self.memory.stalls_at == Some(self.next) {
+            std::future::pending::<()>().await;
+        }
+        if self.next == self.count {
+            return Ok(None);
+        }
+        self.next += 1;
+        let image = self.next;
+        let breaks_at = self.memory.broken.filter(|(broken, _)| *broken == image).map(|(_, piece)| piece);
+        let pieces = Pieces { image, next: 0, breaks_at };
+        let is_sent = !self.memory.unsent.contains(&image);
+        Ok(Some(Object {
+            sop_class: uid(CT),
+            sop_instance: uid(&format!("1.2.{image}")),
+            content: is_sent.then_some((self.transfer_syntax.clone(), pieces)),
+        }))
+    }
+
+    fn failed_list(&self, failed: &[Uid]) -> Vec<u8> {
+        failed.iter().map(Uid::as_str).collect::<Vec<_>>().join("\\").into_bytes()
+    }
+
+    fn complete(self) {
+        *self.memory.completed.lock().unwrap() += 1;
+    }
+}
+
+impl Body for Pieces {
+    async fn read(&mut self) -> Result<Option<bytes::Bytes>, Unreadable> {
+        if self.next == 3 {
+            return Ok(None);
+        }
+        if self.breaks_at == Some(self.next) {
+            return Err(Unreadable);
+        }
+        self.next += 1;
+        Ok(Some(piece(self.image, self.next - 1).into()))
+    }
+}
+
 impl Services for Memory {
     type Sink = MemorySink;
     type Matches = Numbers;
+    type Objects = Images;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         match self.refusal {
@@ -113,6 +186,13 @@ impl Services for Memory {
         let asked = std::str::from_utf8(&request.identifier).ok().and_then(|text| text.trim().parse().ok());
         let count = asked.ok_or(Outcome { status: Status::DATA_SET_DOES_NOT_MATCH, comment: None })?;
         Ok(Numbers { next: 0, count, stalls_at: self.stalls_at })
+    }
+
+    async fn get(&mut self, request: GetRequest) -> Result<Images, Outcome> {
+        let asked = std::str::from_utf8(&request.identifier).ok().and_then(|text| text.trim().parse().ok());
+        let count = asked.ok_or(Outcome { status: Status::DATA_SET_DOES_NOT_MATCH, comment: None })?;
+        assert!(request.taken.iter().all(|context| context.we_may_use));
+        Ok(Images { next: 0, count, memory: self.clone(), transfer_syntax: uid(IMPLICIT) })
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::support::{
     Server,
     dicomweb::stow,
-    dimse::{Listed, find, send},
+    dimse::{Listed, find, get, send},
 };
 
 /// What a role gets at a route that needs proof.
@@ -102,8 +102,12 @@ fn web_routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// One line per service class: the rights that a device needs for it.
-const SERVICE_LINES: &[(&str, &[DeviceRight])] =
-    &[("Verification", &[]), ("Storage", &[DeviceRight::Store]), ("Query", &[DeviceRight::Find])];
+const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[
+    ("Verification", &[]),
+    ("Storage", &[DeviceRight::Store]),
+    ("Query", &[DeviceRight::Find]),
+    ("Retrieve", &[DeviceRight::Get]),
+];
 
 #[test]
 fn every_service_has_a_line() {
@@ -169,6 +173,34 @@ fn no_information_model_is_searched_by_a_stranger_or_a_device_without_the_right(
     assert_eq!(answer["answers"].as_array().map(Vec::len), Some(3), "{answer}");
     for one in answer["answers"].as_array().context("answers")? {
         assert_eq!(one["statuses"], json!([0x0124]), "{answer}");
+    }
+    Ok(())
+}
+
+/// C-GET likewise: without the right no object leaves, and none is counted.
+#[test]
+fn nothing_is_got_by_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    let instance = SmallInstance::new(3, 1, 1, 1);
+    let file = server.beside().join("one.dcm");
+    std::fs::write(&file, instance.file())?;
+    server.command(&["import", file.to_str().context("path")?])?;
+    let service = SERVICES.iter().find(|service| service.name == "Retrieve").context("no C-GET")?;
+    let keys = json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": instance.study });
+    let take = json!([[instance.sop_class, kluis_testkit::part10::EXPLICIT_VR_LITTLE_ENDIAN]]);
+    let queries: Vec<Value> =
+        service.sop_classes().map(|class| json!({ "model": class.uid, "keys": keys, "take": take })).collect();
+    assert_eq!(queries.len(), 3);
+    let foreign = stranger.device("NOGET", "get")?;
+    let device = server.device("NOGET", "store,find,move")?;
+    for identity in [None, Some((foreign.as_path(), "NOGET"))] {
+        let answer = get(&server, "NOGET", identity, &json!(queries))?;
+        assert_eq!((&answer["associated"], &answer["answers"]), (&json!(false), &json!([])), "{answer}");
+    }
+    let answer = get(&server, "NOGET", Some((&device, "NOGET")), &json!(queries))?;
+    assert_eq!(answer["answers"].as_array().map(Vec::len), Some(3), "{answer}");
+    for one in answer["answers"].as_array().context("answers")? {
+        assert_eq!((&one["statuses"], &one["stored"]), (&json!([0x0124]), &json!({})), "{answer}");
     }
     Ok(())
 }

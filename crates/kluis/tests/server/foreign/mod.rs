@@ -1,6 +1,7 @@
 //! Foreign programs at the public doors: DCMTK, pynetdicom, dicomweb-client, aics-tlog, Chromium with OHIF.
 
 mod find;
+mod get;
 mod identity;
 mod ledger;
 mod same_set;

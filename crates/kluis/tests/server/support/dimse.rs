@@ -41,6 +41,13 @@ pub fn find(server: &Server, calling: &str, identity: Option<(&Path, &str)>, que
     Ok(talk("find.py", server, calling, identity, ("--queries", &list))?.answer)
 }
 
+/// Retrieves by `get.py`; what it printed.
+pub fn get(server: &Server, calling: &str, identity: Option<(&Path, &str)>, queries: &Value) -> Result<Value> {
+    let list = server.beside().join("retrievals.json");
+    std::fs::write(&list, serde_json::to_vec(queries)?)?;
+    Ok(talk("get.py", server, calling, identity, ("--queries", &list))?.answer)
+}
+
 fn talk(
     script: &str,
     server: &Server,

@@ -6,7 +6,11 @@ use anyhow::{Context, Result};
 use kluis_testkit::SmallInstance;
 use serde_json::{Value, json};
 
-use crate::support::{Server, dimse::get};
+use crate::support::{
+    Server,
+    dimse::get,
+    tools::{program, python},
+};
 
 const PATIENT_ROOT: &str = "1.2.840.10008.5.1.4.1.2.1.3";
 const STUDY_ROOT: &str = "1.2.840.10008.5.1.4.1.2.2.3";
@@ -129,5 +133,33 @@ fn d04_d11_what_the_peer_does_not_take_and_cancelling() -> Result<()> {
     // what is kept in one uncompressed syntax and taken in another
     let answers = ask(&server, &device, &json!([{ "model": STUDY_ROOT, "keys": keys, "take": [[class, IMPLICIT]] }]))?;
     assert_eq!(answers[0]["counts"], json!([null, 0, 4, 0]), "{answers:?}");
+    Ok(())
+}
+
+/// `getscu` of DCMTK, which knows no TLS, through a tunnel that has the device's certificate.
+#[test]
+fn getscu_gets_a_study() -> Result<()> {
+    let (server, all, device) = stocked()?;
+    let folder = server.beside().join("got");
+    std::fs::create_dir_all(&folder)?;
+    let text = |path: &std::path::Path| path.to_str().map(str::to_owned).context("path");
+    let (_, port) = server.dicom_tls.rsplit_once(':').context("address")?;
+    let (cert, key) = (device.join("VIEW1.cert.pem"), device.join("VIEW1.key.pem"));
+    let study = format!("StudyInstanceUID={}", all[0].study);
+    let [ca, cert, key, folder_text] = [text(&server.ca())?, text(&cert)?, text(&key)?, text(&folder)?];
+    let getscu = text(&program("getscu")?)?;
+    let tunnel = ["--port", port, "--ca", &ca, "--cert", &cert, "--key", &key, "--", &getscu];
+    let wanted = ["-v", "-S", "-aet", "VIEW1", "-aec", "KLUIS", "+B", "-od", &folder_text];
+    let keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", &study];
+    let answer = python("tunnel.py", &[&tunnel[..], &wanted, &keys].concat())?;
+    let said = answer["said"].as_str().context("said")?;
+    for instance in &all[..4] {
+        let bytes = instance.data_set_bytes();
+        let files = std::fs::read_dir(&folder)?.map(|entry| Ok(std::fs::read(entry?.path())?));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        assert_eq!(files.len(), 4, "{said}");
+        assert!(files.iter().any(|file| file.ends_with(&bytes)), "{}: {said}", instance.sop_instance);
+    }
+    assert!(said.contains("Number of Completed Suboperations : 4"), "{said}");
     Ok(())
 }

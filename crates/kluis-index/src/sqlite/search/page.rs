@@ -47,9 +47,9 @@ impl<'c> Rows<'c> {
 
     pub fn row(&mut self, hit: Hit) -> Result<Row, IndexError> {
         let Some(series_key) = hit.series_key else {
-            let study = self.study(hit.study_key)?;
-            let attributes = study.attributes.clone();
-            return Ok(Row { study: study.uid.clone(), series: None, instance: None, attributes });
+            // no neighbour shares it: the attributes are moved, as copying them takes as long as reading them
+            let Study { uid, attributes, .. } = self.read_study(hit.study_key)?;
+            return Ok(Row { study: uid, series: None, instance: None, attributes });
         };
         let series = self.series(hit.study_key, series_key)?;
         let mut attributes = series.attributes.clone();
@@ -71,6 +71,12 @@ impl<'c> Rows<'c> {
         {
             return Ok(study.clone());
         }
+        let study = Rc::new(self.read_study(study_key)?);
+        self.study = Some((study_key, study.clone()));
+        Ok(study)
+    }
+
+    fn read_study(&self, study_key: i64) -> Result<Study, IndexError> {
         let connection = self.connection;
         let study = first(
             connection,
@@ -96,8 +102,6 @@ impl<'c> Rows<'c> {
         }
         attributes.insert("00201206".to_owned(), json!({"vr": "IS", "Value": [series]}));
         attributes.insert("00201208".to_owned(), json!({"vr": "IS", "Value": [instances]}));
-        let study = Rc::new(study);
-        self.study = Some((study_key, study.clone()));
         Ok(study)
     }
 

@@ -189,7 +189,7 @@ impl Archive {
         };
         inner.rolled_back = inner.look_back().await?;
         let inner = Arc::new(inner);
-        torn::note(&inner, &parts.gaps)?;
+        torn::note(&inner, &parts.gaps).await?;
         let replayed = replay::replay(&inner).await?;
         let (acceptor, task) = accept::Acceptor::start(Arc::clone(&inner));
         Ok((Self { inner, acceptor, task: Arc::new(Mutex::new(Some(task))) }, replayed))

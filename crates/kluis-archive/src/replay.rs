@@ -199,6 +199,11 @@ impl Walk<'_> {
             self.replayed.skipped += 1;
             return Ok(());
         };
+        if !self.leaves.contains_key(&header.object) {
+            // nobody was told of it, and of a torn write header and metadata may have come to the disk without the rest: it
+            // would stand for what its sender sends again
+            inner.vault.check(location).await?;
+        }
         let object = inner.vault.open(location, &key).await?;
         let record = InstanceRecord::from_bytes(object.metadata())?;
         let leaf = record.leaf(header.object, header.key, &key);

@@ -8,6 +8,7 @@ use kluis_index::{InstanceRow, ManifestPointer, Seal, SealCandidate};
 use kluis_keys::{KeyId, ObjectId};
 use kluis_policy::RowFilter;
 use kluis_vault::SealedObject;
+use tokio::sync::Semaphore;
 
 use crate::{
     Archive, ArchiveError, Inner,
@@ -25,9 +26,12 @@ const STEP: u32 = 128;
 /// Hot instances of these at most; a series that has more is alone.
 const STEP_INSTANCES: u64 = 4_096;
 
-/// Manifests that are made, and records of one series that are read, at the same time. One after the other, each would
-/// wait for its turn behind all senders of a busy node, and sealing would fall behind them for as long as they send.
-const AT_ONCE: usize = 8;
+/// Manifests that are made, and records that are read, at the same time. One after the other, each would wait for its turn
+/// behind all senders of a busy node, and sealing would fall behind them for as long as they send.
+const AT_ONCE: usize = 4;
+
+/// A series whose headers are longer than this, as kept, is made alone: what they unpack to is in memory.
+const SMALL_SERIES_BYTES: u64 = 128 << 10;
 
 /// Series that cannot be sealed, in one call: beyond it the call ends.
 const FAILED_MAX: usize = 4_096;
@@ -59,12 +63,11 @@ impl Archive {
                 break;
             }
             let keys: Vec<i64> = step.iter().map(|candidate| candidate.series_key).collect();
-            // a series that was sealed before brings the entries of its manifest, however many
-            let (again, first): (Vec<_>, Vec<_>) =
-                hot_rows(inner, step).await.into_iter().partition(|(candidate, _)| candidate.manifest.is_some());
+            let (small, large): (Vec<_>, Vec<_>) = hot_rows(inner, step).await.into_iter().partition(is_small);
             let mut made = Vec::with_capacity(keys.len());
-            for (series, at_once) in [(first, AT_ONCE), (again, 1)] {
-                let making = stream::iter(series).map(|(candidate, rows)| make(inner, candidate, rows));
+            let opens = Semaphore::new(AT_ONCE);
+            for (series, at_once) in [(small, AT_ONCE), (large, 1)] {
+                let making = stream::iter(series).map(|(candidate, rows)| make(inner, &opens, candidate, rows));
                 let mut making = pin!(making.buffered(at_once));
                 while let Some(manifest) = making.next().await {
                     match manifest {
@@ -107,7 +110,14 @@ async fn hot_rows(inner: &Inner, candidates: Vec<SealCandidate>) -> Vec<(SealCan
     all
 }
 
-async fn make(inner: &Inner, candidate: SealCandidate, rows: Rows) -> Result<Made, ArchiveError> {
+/// Whether others may be made beside it. A series that was sealed before brings the entries of its manifest, however many.
+fn is_small((candidate, rows): &(SealCandidate, Rows)) -> bool {
+    let header = |row: &InstanceRow| row.location.length.saturating_sub(row.data_set_length);
+    let headers = rows.iter().flatten().map(header).fold(0, u64::saturating_add);
+    candidate.manifest.is_none() && headers <= SMALL_SERIES_BYTES
+}
+
+async fn make(inner: &Inner, opens: &Semaphore, candidate: SealCandidate, rows: Rows) -> Result<Made, ArchiveError> {
     let (key_id, rows) = (KeyId(candidate.key_id), rows?);
     let mut entries = match &candidate.manifest {
         Some(pointer) => inner.manifests.read(inner, key_id, pointer).await?.entries.clone(),
@@ -115,7 +125,7 @@ async fn make(inner: &Inner, candidate: SealCandidate, rows: Rows) -> Result<Mad
     };
     let row_keys: Vec<i64> = rows.iter().map(|row| row.row_key).collect();
     let mut bytes: u64 = entries.iter().map(ManifestEntry::size).sum();
-    let mut reading = pin!(stream::iter(rows).map(|row| entry(inner, row)).buffered(AT_ONCE));
+    let mut reading = pin!(stream::iter(rows).map(|row| entry(inner, opens, row)).buffered(AT_ONCE));
     while let Some(entry) = reading.next().await {
         let entry = entry?;
         bytes = bytes.saturating_add(entry.size());
@@ -156,13 +166,15 @@ async fn commit(inner: &Inner, made: Vec<Made>) -> Result<HashSet<i64>, ArchiveE
     Ok(keys.into_iter().zip(sealed).filter(|(_, is_sealed)| *is_sealed).map(|(key, _)| key).collect())
 }
 
-async fn entry(inner: &Inner, row: InstanceRow) -> Result<ManifestEntry, ArchiveError> {
+async fn entry(inner: &Inner, opens: &Semaphore, row: InstanceRow) -> Result<ManifestEntry, ArchiveError> {
+    let _turn = opens.acquire().await.map_err(|_| ArchiveError::Stopped)?;
     let key = inner.study_keys.get(KeyId(row.key_id)).await?.ok_or(ArchiveError::KeyDestroyed)?;
     let location = place::to_vault(row.location);
     let object = inner.vault.open(location, &key).await?;
     if object.header().object != ObjectId(row.object_id) {
         return Err(ArchiveError::WrongRecord);
     }
+    let _header = inner.budget.header(object.metadata().len()).await?;
     let record = InstanceRecord::from_bytes(object.metadata())?;
     let mut metadata = Vec::new();
     json::write(&record.outline, &|index| format!("@@/bulkdata/{index}"), &mut metadata);

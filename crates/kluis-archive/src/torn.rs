@@ -11,7 +11,7 @@ use kluis_ledger::{
 };
 use kluis_vault::{Gap, Location};
 
-use crate::{ArchiveError, Inner};
+use crate::{ArchiveError, Inner, remembered::Remembered};
 
 /// Word of the event.
 const ACT: &str = "recover-packs";
@@ -23,7 +23,15 @@ const NOTED_MAX: usize = 1_000;
 const STEP: u64 = 4_096;
 
 /// Notes what the recovery of the packs found. Durable with the next watermark; until then each start finds it again.
-pub(crate) fn note(inner: &Inner, gaps: &[Gap]) -> Result<(), ArchiveError> {
+///
+/// Nothing is noted of stores that contradict one another, nor where the index is gone and with it the watermark of an archive
+/// that has had one: then all packs were looked at, and what is found in them may be old, and no torn write.
+pub(crate) async fn note(inner: &Inner, gaps: &[Gap]) -> Result<(), ArchiveError> {
+    let has_mark = inner.index.watermark().await?.is_some();
+    let is_first_life = || Remembered::read(&inner.keys).is_ok_and(|remembered| remembered.is_none());
+    if gaps.is_empty() || !inner.rolled_back.is_empty() || !(has_mark || is_first_life()) {
+        return Ok(());
+    }
     let now = inner.clock.now();
     let leaves = gaps.iter().take(NOTED_MAX).map(|gap| {
         let mut event = AuditEvent::new(now, Kind::System, ACT, Door::Control);

@@ -23,7 +23,7 @@ pub const USER_SUB_ITEMS: usize = 1024;
 /// Related general SOP classes of one common extended negotiation.
 pub const RELATED_SOP_CLASSES: usize = 256;
 /// Bytes of a data set that go out in one write, at most about twice as many.
-pub const WRITTEN: usize = 256 * 1024;
+pub const WRITTEN: usize = 64 * 1024;
 /// A command set.
 pub const COMMAND_SET: usize = 64 * 1024;
 /// Elements of a command set; PS3.7 E.1 and E.2 know about 50.

@@ -160,6 +160,13 @@ async fn d11_a_cancel_ends_it_between_two_objects_and_while_none_comes() {
     peer.send(&answer(&set, 0)).await;
     let (told, _) = take_all(&mut peer, 1, &[0]).await;
     assert_eq!(told, [(0xFE00, [Some(4), Some(1), Some(0), Some(0)])]);
+    // behind the answer, in one write with it
+    ask(&mut peer, 3, 5).await;
+    let (set, _) = peer.receive_command().await;
+    data_set(&mut peer, CT_CONTEXT).await;
+    peer.send(&[answer(&set, 0), cancel(3)].concat()).await;
+    let (told, _) = take_all(&mut peer, 3, &[0]).await;
+    assert_eq!(told.last(), Some(&(0xFE00, [Some(4), Some(1), Some(0), Some(0)])));
     ask(&mut peer, 2, 9).await;
     let mut stored = 0;
     while stored < 6 {

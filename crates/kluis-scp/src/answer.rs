@@ -29,7 +29,14 @@ pub(crate) fn write(asked: &Asked, attributes: &Map<String, Value>, ae: &AeTitle
 
 /// An identifier with a Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2).
 pub(crate) fn failed_list(failed: &[Uid], encoding: Encoding) -> Vec<u8> {
-    let uids: Vec<&str> = failed.iter().map(Uid::as_str).collect();
+    // with an explicit VR a value of UI has 65,534 bytes at most: those that fit
+    let mut room = usize::from(u16::MAX - 1);
+    let fits = |uid: &&str| {
+        let is_room = room.checked_sub(uid.len().saturating_add(1));
+        room = is_room.unwrap_or(0);
+        is_room.is_some()
+    };
+    let uids: Vec<&str> = failed.iter().map(Uid::as_str).take_while(fits).collect();
     let attribute = json!({ "vr": "UI", "Value": uids });
     data_set::write(&Map::from_iter([(name(FAILED_SOP_INSTANCE_UID_LIST), attribute)]), encoding)
 }
@@ -125,6 +132,17 @@ mod tests {
                 (vec![request, Tag(0x0040, 0x0009)], "S1"),
             ]
         );
+    }
+
+    #[test]
+    fn a_failed_list_that_is_too_long_names_those_that_fit() {
+        let failed: Vec<Uid> = (1_000..4_000).map(|n| format!("1.2.826.0.1.3680043.10.{n}").parse().unwrap()).collect();
+        for uid in [transfer_syntax::EXPLICIT_LITTLE_ENDIAN, transfer_syntax::IMPLICIT_LITTLE_ENDIAN] {
+            let bytes = failed_list(&failed, encoding(uid).unwrap());
+            let read = Identifier::read(Source::DataSet { transfer_syntax: uid.parse().unwrap() }, &bytes).unwrap();
+            let listed = read.value(FAILED_SOP_INSTANCE_UID_LIST).unwrap().split('\\').count();
+            assert!((2_300..3_000).contains(&listed), "{listed}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::{
     status,
 };
 
+/// In the place of a study where a request names none: a UID that nobody can have made.
+const NO_STUDY: &str = "2.25.0";
+
 /// Whether the peer is still who it was.
 pub(crate) trait StillProved: Send + Sync + 'static {
     /// Asked again before each object (threat T28).
@@ -33,27 +36,43 @@ pub(crate) async fn begin<P: StillProved>(
     let source = Source::DataSet { transfer_syntax: request.transfer_syntax.clone() };
     let wanted = Identifier::read(source, &request.identifier)
         .map_err(|error| told(Status::CANNOT_UNDERSTAND, error.to_string()))
-        .and_then(|identifier| retrieve::read(&request.sop_class, &identifier))?;
+        .and_then(|identifier| retrieve::read(&request.sop_class, &identifier));
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(outcome) => return Err(asker.refused().await.unwrap_or(outcome)),
+    };
     let encoding = answer::encoding(request.transfer_syntax.as_str()).ok_or(Status::PROCESSING_FAILURE)?;
-    let mut holdings = Vec::new();
-    let mut queue = VecDeque::new();
-    for target in targets(&asker, wanted.clone()).await? {
-        let permit = asker.archive.admit(&asker.principal, asker.origin, act::Retrieve { target }).await;
-        let permit = permit.map_err(|refused| status::refused(&refused))?;
-        let holding = match asker.archive.holding(permit).await {
-            Ok(holding) => holding,
-            Err(RetrieveError::NotFound) => continue,
-            Err(error) => return Err(failure(&error)),
-        };
-        let chosen = |at: &usize| holding.instances.get(*at).is_some_and(|instance| wanted.has(&instance.ids));
-        queue.extend((0..holding.instances.len()).filter(chosen).map(|at| (holdings.len(), at)));
-        if queue.len() > SUB_OPERATIONS {
-            return Err(told(Status::CANNOT_CALCULATE, "too many objects for one request"));
-        }
-        holdings.push(Arc::new(holding));
-    }
+    let targets = targets(&asker, wanted.clone()).await?.into();
     let taken = request.taken.into();
-    Ok(Retrieved { archive: asker.archive, holdings, queue, taken, upcoming: None, encoding, proved })
+    let mut retrieved = Retrieved {
+        asker,
+        wanted,
+        targets,
+        current: None,
+        previous: None,
+        left: 0,
+        taken,
+        upcoming: None,
+        encoding,
+        proved,
+    };
+    retrieved.count().await?;
+    Ok(retrieved)
+}
+
+impl Asker {
+    /// Who may not retrieve at all learns nothing from what is wrong with its keys.
+    async fn refused(&self) -> Option<Outcome> {
+        let nothing: Uid = NO_STUDY.parse().ok()?;
+        let act = act::Retrieve { target: Target::study(nothing) };
+        match self.archive.admit(&self.principal, self.origin, act).await {
+            Ok(permit) => {
+                permit.finish(kluis_archive::Outcome::Failed);
+                None
+            }
+            Err(refused) => Some(status::refused(&refused)),
+        }
+    }
 }
 
 /// What is asked of the archive: studies and series; single instances are chosen from their series.
@@ -87,14 +106,26 @@ async fn targets(asker: &Asker, wanted: Wanted) -> Result<Vec<Target>, Outcome> 
 
 type Fetched = Object<DataSet>;
 
-/// The objects of one C-GET, in the order of the archive. The next one is opened while the peer takes the one before.
+/// A target whose objects are being sent.
+struct Current {
+    /// What may be shown. Its audit entry is closed when all has been sent; where the peer goes before that, it is that of a
+    /// broken-off answer.
+    holding: Arc<Disclosed<Holding>>,
+    /// Instances in it.
+    queue: VecDeque<usize>,
+}
+
+/// The objects of one C-GET, in the order of the archive. The next one is opened while the peer takes the one before. Each
+/// target is asked for when its turn comes: a holding takes one of the places for answers, of which there are few.
 pub(crate) struct Retrieved<P> {
-    archive: Archive,
-    /// What may be shown. Their audit entries are closed when all has been sent; where the peer goes before that, they are
-    /// those of a broken-off answer.
-    holdings: Vec<Arc<Disclosed<Holding>>>,
-    /// Holding and instance in it.
-    queue: VecDeque<(usize, usize)>,
+    asker: Asker,
+    wanted: Wanted,
+    targets: VecDeque<Target>,
+    current: Option<Current>,
+    /// All of it has been given, and its last object is being answered.
+    previous: Option<Current>,
+    /// Objects that have not been begun.
+    left: usize,
     taken: Arc<[Context]>,
     upcoming: Option<JoinHandle<Option<Fetched>>>,
     encoding: Encoding,
@@ -105,15 +136,19 @@ impl<P: StillProved> Objects for Retrieved<P> {
     type Body = DataSet;
 
     fn remaining(&self) -> usize {
-        self.queue.len().saturating_add(usize::from(self.upcoming.is_some()))
+        self.left.saturating_add(usize::from(self.upcoming.is_some()))
     }
 
     async fn next(&mut self) -> Result<Option<Fetched>, Outcome> {
+        if let Some(previous) = self.previous.take() {
+            previous.complete();
+        }
+        self.proved.check().await?;
         if self.upcoming.is_none() {
+            self.begin_target().await?;
             self.upcoming = self.begin_next();
         }
         let Some(upcoming) = &mut self.upcoming else { return Ok(None) };
-        self.proved.check().await?;
         let fetched = upcoming.await;
         self.upcoming = self.begin_next();
         match fetched {
@@ -128,20 +163,78 @@ impl<P: StillProved> Objects for Retrieved<P> {
     }
 
     fn complete(mut self) {
-        for holding in std::mem::take(&mut self.holdings) {
-            if let Some(holding) = Arc::into_inner(holding) {
-                holding.complete();
-            }
-        }
+        self.previous.take().into_iter().chain(self.current.take()).for_each(Current::complete);
     }
 }
 
 impl<P> Retrieved<P> {
+    /// Counts all that is asked for, for the peer to be told how many are left. The first target that has any stays open; of
+    /// the others nothing has left yet: they are let go, and asked for once more when their turn comes.
+    async fn count(&mut self) -> Result<(), Outcome> {
+        let mut targets = VecDeque::with_capacity(self.targets.len());
+        while let Some(target) = self.targets.pop_front() {
+            let Some(current) = self.open(target.clone()).await? else { continue };
+            self.left = self.left.saturating_add(current.queue.len());
+            if self.left > SUB_OPERATIONS {
+                return Err(told(Status::CANNOT_CALCULATE, "too many objects for one request"));
+            }
+            match &self.current {
+                None => self.current = Some(current),
+                Some(_) => targets.push_back(target),
+            }
+        }
+        self.targets = targets;
+        Ok(())
+    }
+
+    /// What a target holds of what is asked for; `None` where that is nothing, or not for this principal.
+    async fn open(&self, target: Target) -> Result<Option<Current>, Outcome> {
+        let Asker { archive, principal, origin, .. } = &self.asker;
+        let permit = archive.admit(principal, *origin, act::Retrieve { target }).await;
+        let permit = permit.map_err(|refused| status::refused(&refused))?;
+        let holding = match archive.holding(permit).await {
+            Ok(holding) => Arc::new(holding),
+            Err(RetrieveError::NotFound) => return Ok(None),
+            Err(error) => return Err(failure(&error)),
+        };
+        let chosen = |at: &usize| holding.instances.get(*at).is_some_and(|instance| self.wanted.has(&instance.ids));
+        let queue: VecDeque<usize> = (0..holding.instances.len()).filter(chosen).collect();
+        let current = Current { holding, queue };
+        if current.queue.is_empty() {
+            current.complete();
+            return Ok(None);
+        }
+        Ok(Some(current))
+    }
+
+    /// Sees to it that a target is open, where any is left.
+    async fn begin_target(&mut self) -> Result<(), Outcome> {
+        while self.current.is_none() {
+            let Some(target) = self.targets.pop_front() else { return Ok(()) };
+            self.current = self.open(target).await?;
+        }
+        Ok(())
+    }
+
     fn begin_next(&mut self) -> Option<JoinHandle<Option<Fetched>>> {
-        let (holding, at) = self.queue.pop_front()?;
-        let holding = Arc::clone(self.holdings.get(holding)?);
-        let (archive, taken) = (self.archive.clone(), Arc::clone(&self.taken));
+        let current = self.current.as_mut()?;
+        let Some(at) = current.queue.pop_front() else {
+            self.previous = self.current.take();
+            return None;
+        };
+        self.left = self.left.saturating_sub(1);
+        let (archive, holding, taken) =
+            (self.asker.archive.clone(), Arc::clone(&current.holding), Arc::clone(&self.taken));
         Some(tokio::spawn(async move { fetch(&archive, &holding, at, &taken).await }))
+    }
+}
+
+impl Current {
+    fn complete(self) {
+        // nobody else holds it: what was fetched has been handed over
+        if let Some(holding) = Arc::into_inner(self.holding) {
+            holding.complete();
+        }
     }
 }
 

@@ -320,3 +320,74 @@ async fn acknowledged_object_is_missed_though_its_place_is_noted_as_torn() {
         end(archive).await;
     }
 }
+
+/// Copies what a crash may take: index and logs.
+fn copy_derived(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let name = entry.file_name();
+        let is_derived =
+            ["index.db", "objects", "audit"].iter().any(|derived| name.to_str().unwrap().starts_with(derived));
+        if !is_derived {
+            continue;
+        }
+        if entry.path().is_dir() {
+            fs::create_dir_all(to.join(&name)).unwrap();
+            copy_all(&entry.path(), &to.join(&name));
+        } else {
+            fs::copy(entry.path(), to.join(&name)).unwrap();
+        }
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy_all(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Header and metadata of a torn record came to the disk, a page in its middle did not, and the record behind it is whole:
+/// what its sender sends again must be kept, and not be told to be there.
+#[tokio::test]
+async fn torn_record_does_not_stand_for_what_is_sent_again() {
+    let dir = TempDir::new().unwrap();
+    let kept = TempDir::new().unwrap();
+    let clock = clock();
+    let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+    store(&archive, &SmallInstance::new(1, 1, 1, 1)).await.unwrap();
+    end(archive).await;
+    copy_derived(dir.path(), kept.path());
+    let mut torn = SmallInstance::new(1, 1, 1, 2);
+    torn.side_pixels = 200;
+    let (archive, _) = open(dir.path(), Arc::clone(&clock)).await;
+    store(&archive, &torn).await.unwrap();
+    store(&archive, &SmallInstance::new(1, 1, 1, 3)).await.unwrap();
+    end(archive).await;
+    for name in ["index.db", "index.db-wal", "index.db-shm"] {
+        let _ = fs::remove_file(dir.path().join(name));
+    }
+    for name in ["objects", "audit"] {
+        fs::remove_dir_all(dir.path().join(name)).unwrap();
+    }
+    copy_derived(kept.path(), dir.path());
+    // each start has a pack of its own
+    let pack = dir.path().join("packs/0000000000000002.pack");
+    let mut bytes = fs::read(&pack).unwrap();
+    let at = records(&bytes)[0];
+    bytes[at + 8_192..at + 12_288].fill(0);
+    fs::write(&pack, bytes).unwrap();
+
+    let (archive, replayed) = open(dir.path(), Arc::clone(&clock)).await;
+    assert_eq!((replayed.objects, replayed.damaged), (1, 1), "{replayed:?}");
+    assert_eq!(data_sets(&archive, &torn.study).await.unwrap().len(), 2);
+    assert!(!store(&archive, &torn).await.unwrap().is_duplicate);
+    let all = data_sets(&archive, &torn.study).await.unwrap();
+    assert!(all.len() == 3 && all.contains(&torn.data_set_bytes()));
+    let report = verify(&archive).await;
+    assert!(report.findings.is_empty() && report.torn == 1, "{report:?}");
+}

@@ -83,6 +83,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.idle_since = Instant::now();
     }
 
+    /// Until when the peer may be silent between messages.
+    pub(super) fn patience_ends(&self) -> Instant {
+        Instant::now() + self.timing.idle
+    }
+
     pub(super) fn is_shutting_down(&self) -> bool {
         *self.shutdown.borrow()
     }

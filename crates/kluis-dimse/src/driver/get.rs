@@ -5,7 +5,10 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use kluis_dicom::{Phi, Uid};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout_at,
+};
 
 use super::{
     How,
@@ -61,13 +64,14 @@ where
         };
         let mut get = Get { context_id, request, counts: Counts::default(), failed: Vec::new(), is_cancelled: false };
         let outcome = self.perform(&mut get, &mut objects).await?;
+        let is_complete = outcome.is_none() && !get.is_cancelled;
         let Outcome { status, comment } = outcome.unwrap_or_else(|| get.status().into());
         let is_listed = !get.failed.is_empty() && status != Status::SUCCESS;
         let list = if is_listed { objects.failed_list(&get.failed) } else { Vec::new() };
         let counts = Some(get.counts);
         let reply = Reply { request: get.request, status, comment, has_data_set: is_listed, counts };
         self.last_reply(context_id, &reply, &list).await?;
-        if !get.is_cancelled {
+        if is_complete {
             objects.complete();
         }
         Ok(())
@@ -118,12 +122,12 @@ where
         loop {
             tokio::select! {
                 biased;
-                fetched = &mut next => return Ok(First::Fetched(fetched)),
                 arrived = self.connection.next(Patience::Operation) => {
                     if self.is_cancelled(arrived?, get.request.message_id)? {
                         return Ok(First::Cancelled);
                     }
                 }
+                fetched = &mut next => return Ok(First::Fetched(fetched)),
             }
         }
     }
@@ -205,6 +209,12 @@ where
 
     /// Waits for the answer to our request. A C-CANCEL may come before it.
     async fn stored(&mut self, get: &mut Get) -> Result<Status, How> {
+        let until = self.connection.patience_ends();
+        // however much else it says meanwhile
+        timeout_at(until, self.answered(get)).await.map_err(|_| Violation::Idle)?
+    }
+
+    async fn answered(&mut self, get: &mut Get) -> Result<Status, How> {
         loop {
             match self.connection.next(Patience::Message).await? {
                 Arrived::Data => {

@@ -57,6 +57,11 @@ fn recover_pack(shared: &Shared, pack: u64, from: u64, recovery: &mut Recovery) 
         }
     }
     recovery.records = recovery.records.saturating_add(records);
+    if records > 0 {
+        // a program that was killed between write and sync leaves records that nothing but the page cache has: whoever
+        // takes them up tells senders that they are kept
+        file.sync().map_err(failed("sync"))?;
+    }
     let is_empty = records == 0 && from <= pack::FIRST_RECORD;
     if is_empty && !pack::has_first_page(&*file, pack).map_err(failed("read"))? {
         shared.forget_file(pack);

@@ -125,6 +125,24 @@ async fn first_page_that_did_not_last_is_written_anew() {
     assert!(disk.bytes(&name) == whole, "and it is durable");
 }
 
+/// A program was killed between write and sync, and the power goes later: what a start took up is durable.
+#[tokio::test]
+async fn records_that_are_taken_up_are_made_durable() {
+    let key = study_key().await;
+    let whole = SimulatedDisk::new();
+    let stored = store(&*simulated(&whole, Settings::default()), &key, &bytes(9_000, 1)).await.unwrap();
+    let name = pack_name(stored.pack);
+    for seed in 0..20 {
+        let disk = SimulatedDisk::new();
+        let file = disk.mount().create(&name).unwrap();
+        assert_eq!(file.write_at(&whole.bytes(&name), 0).unwrap(), whole.bytes(&name).len());
+        assert_eq!(simulated(&disk, Settings::default()).recover(Position::START).await.unwrap().records, 1);
+        disk.crash(seed);
+        let vault = simulated(&disk, Settings::default());
+        assert!(load(&*vault, &key, stored).await.unwrap() == bytes(9_000, 1), "seed {seed}");
+    }
+}
+
 /// Commits run, the power goes in the middle of them, whatever was not synced survives or not: what was acknowledged is
 /// there, and nothing that is there is half.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -163,3 +163,27 @@ fn getscu_gets_a_study() -> Result<()> {
     assert!(said.contains("Number of Completed Suboperations : 4"), "{said}");
     Ok(())
 }
+
+/// More studies than there are places for answers, in one request: each is asked for when its turn comes.
+#[test]
+fn d01_hundreds_of_studies_in_one_request() -> Result<()> {
+    let server = Server::start()?;
+    let folder = server.beside().join("many");
+    std::fs::create_dir_all(&folder)?;
+    let mut all = Vec::new();
+    for study in 0..400 {
+        let mut instance = SmallInstance::new(13, study, 1, 1);
+        instance.side_pixels = 2;
+        std::fs::write(folder.join(format!("{study}.dcm")), instance.file())?;
+        all.push(instance);
+    }
+    server.command(&["import", folder.to_str().context("path")?])?;
+    let device = server.device("VIEW1", "get")?;
+    let studies: Vec<&str> = all.iter().map(|instance| instance.study.as_str()).collect();
+    let keys = json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": studies });
+    let query = json!([{ "model": STUDY_ROOT, "keys": keys, "take": [[all[0].sop_class, EXPLICIT]] }]);
+    let answers = ask(&server, &device, &query)?;
+    assert_eq!(answers[0]["counts"], json!([null, 400, 0, 0]));
+    assert_eq!(answers[0]["stored"].as_object().map(serde_json::Map::len), Some(400));
+    Ok(())
+}

@@ -12,7 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
-from peer import parser, tls
+from peer import only_reader, parser, tls
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification
 
@@ -76,23 +76,6 @@ def associate(arguments, contexts, answer):
                 answer["failed"].append({"path": file["path"], "status": status})
     let_go()
     link.release()
-
-
-def only_reader(link):
-    """Holds the association's own thread for as long as we send, so that nobody but us takes answers off the queue; gives
-    what lets it go again, which its end needs."""
-    checkpoint = link._reactor_checkpoint
-    checkpoint.clear()
-    until = time.monotonic() + 0.2
-    while time.monotonic() < until or not link._is_paused:
-        time.sleep(0.01)
-    checkpoint.set = lambda: None
-
-    def let_go():
-        del checkpoint.set
-        checkpoint.set()
-
-    return let_go
 
 
 def status_of(answer):

@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from peer import parser, tls
+from peer import only_reader, parser, tls
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
@@ -56,6 +56,7 @@ def ask(arguments, queries, answer):
         raise ConnectionError("rejected" if link.is_rejected else "aborted")
     answer["associated"] = True
     answer["agreed"] = {str(uid): list(information) for uid, information in link.acceptor.sop_class_extended.items()}
+    let_go = only_reader(link)
     for query in queries:
         statuses, matches = [], []
         for status, match in link.send_c_find(data_set(query["keys"]), query["model"], msg_id=MESSAGE):
@@ -65,6 +66,7 @@ def ask(arguments, queries, answer):
             if len(matches) == query.get("cancel_after"):
                 link.send_c_cancel(MESSAGE, query_model=query["model"])
         answer["answers"].append({"statuses": statuses, "matches": matches})
+    let_go()
     link.release()
 
 

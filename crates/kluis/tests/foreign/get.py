@@ -13,7 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from peer import parser, tls
+from peer import only_reader, parser, tls
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -68,6 +68,7 @@ def ask(arguments, query, answer):
         raise ConnectionError("rejected" if link.is_rejected else "aborted")
     answer["associated"] = True
     statuses, counts, failed = [], [], []
+    let_go = only_reader(link)
     for status, identifier in link.send_c_get(data_set(query["keys"]), query["model"], msg_id=MESSAGE):
         statuses.append(status.Status if "Status" in status else None)
         counts = [status.get(f"NumberOf{name}Suboperations") for name in COUNTS]
@@ -75,6 +76,7 @@ def ask(arguments, query, answer):
             value = identifier.FailedSOPInstanceUIDList
             failed = [value] if isinstance(value, str) else [str(uid) for uid in value]
     alive = link.is_established
+    let_go()
     link.release()
     answer["answers"].append(
         {"statuses": statuses, "counts": counts, "failed": failed, "stored": stored, "alive": alive}

@@ -2,6 +2,7 @@
 
 import argparse
 import ssl
+import time
 
 
 def parser():
@@ -22,3 +23,20 @@ def tls(arguments):
     if arguments.cert:
         context.load_cert_chain(arguments.cert, arguments.key)
     return context
+
+
+def only_reader(link):
+    """Holds the association's own thread for as long as we send, so that nobody but us takes answers off the queue; gives
+    what lets it go again, which its end needs."""
+    checkpoint = link._reactor_checkpoint
+    checkpoint.clear()
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until or not link._is_paused:
+        time.sleep(0.01)
+    checkpoint.set = lambda: None
+
+    def let_go():
+        del checkpoint.set
+        checkpoint.set()
+
+    return let_go

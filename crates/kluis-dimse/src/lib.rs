@@ -11,6 +11,7 @@ pub mod command;
 pub mod driver;
 pub mod limits;
 pub mod pdu;
+pub mod requestor;
 mod services;
 mod transport;
 

@@ -32,6 +32,10 @@ pub const COMMAND_ELEMENTS: usize = 256;
 pub const DRAINED_DATA_SET: u64 = 4 * 1024 * 1024 * 1024;
 /// An identifier: a list of 1,000 UIDs takes 65 kB.
 pub const IDENTIFIER: usize = 256 * 1024;
+/// The data set of a response to a request of ours: an identifier, or a storage commitment of some thousand instances.
+pub const ANSWER_DATA_SET: usize = 1024 * 1024;
+/// Notifications kept that came while something else was waited for.
+pub const EVENTS_KEPT: usize = 16;
 /// Bytes of an identifier (the data set of an operation that is not offered) that are taken and thrown away.
 pub const DRAINED_IDENTIFIER: u64 = 1024 * 1024;
 /// Bytes that are taken and thrown away after an abort, while waiting for the peer to close.

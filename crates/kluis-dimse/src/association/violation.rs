@@ -24,6 +24,9 @@ pub enum Violation {
     /// A presentation data value names a context that was not accepted.
     #[error("presentation context {0} was not accepted")]
     ContextNotAccepted(u8),
+    /// A presentation context was answered that was not proposed, or with a transfer syntax that was not.
+    #[error("presentation context {0} was answered with what was not proposed")]
+    NotProposed(u8),
     /// The maximum length of the peer leaves no room for a message.
     #[error("the peer takes PDUs of at most {0} bytes")]
     PeerMaximumLength(u32),
@@ -53,6 +56,9 @@ pub enum Violation {
     /// A request came while another one is answered, which was not negotiated (PS3.7 D.3.3.3).
     #[error("a request came while another one is answered")]
     RequestWithinOperation,
+    /// The data set of a response is over the limit.
+    #[error("the data set of a response is too long")]
+    DataSetTooLong,
     /// A data set that is refused anyway does not end.
     #[error("a refused data set is too long to be taken")]
     RefusedDataSetTooLong,
@@ -77,9 +83,11 @@ impl Violation {
         let provider = |reason| Some(Abort { source: AbortSource::Provider, reason });
         match self {
             Self::Pdu(PduError::UnrecognizedType(_)) => provider(abort_reason::UNRECOGNIZED_PDU),
-            Self::Pdu(_) | Self::ContextNotAccepted(_) | Self::PeerMaximumLength(_) | Self::ContextChanged { .. } => {
-                provider(abort_reason::INVALID_PARAMETER)
-            }
+            Self::Pdu(_)
+            | Self::ContextNotAccepted(_)
+            | Self::NotProposed(_)
+            | Self::PeerMaximumLength(_)
+            | Self::ContextChanged { .. } => provider(abort_reason::INVALID_PARAMETER),
             Self::UnexpectedPdu { .. } => provider(abort_reason::UNEXPECTED_PDU),
             Self::CommandWithinDataSet | Self::DataSetWithoutCommand => provider(abort_reason::UNEXPECTED_PARAMETER),
             Self::TooSlow => provider(abort_reason::NOT_SPECIFIED),
@@ -87,6 +95,7 @@ impl Violation {
             | Self::Command(_)
             | Self::UnexpectedResponse(_)
             | Self::RequestWithinOperation
+            | Self::DataSetTooLong
             | Self::RefusedDataSetTooLong
             | Self::Idle => Some(Abort { source: AbortSource::User, reason: abort_reason::NOT_SPECIFIED }),
             Self::NoRequestInTime | Self::DoesNotRead => None,

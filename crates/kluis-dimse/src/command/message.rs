@@ -5,10 +5,10 @@ use kluis_dicom::{AeTitle, Uid};
 use super::{CommandError, CommandField, CommandSet, Status, element};
 
 /// Command Data Set Type: no data set (PS3.7 9.3, E.1). Any other value means that there is one.
-const NO_DATA_SET: u16 = 0x0101;
+pub(crate) const NO_DATA_SET: u16 = 0x0101;
 
 /// What we say where there is one.
-const DATA_SET: u16 = 0x0001;
+pub(super) const DATA_SET: u16 = 0x0001;
 
 /// A message that has come, but for its data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,31 @@ pub struct Counts {
     pub warning: u16,
 }
 
+impl Counts {
+    /// As a response tells them; 0 what it leaves out.
+    #[must_use]
+    pub fn of(set: &CommandSet) -> Self {
+        let count = |element| set.us(element).unwrap_or_default();
+        Self {
+            remaining: count(element::REMAINING),
+            completed: count(element::COMPLETED),
+            failed: count(element::FAILED),
+            warning: count(element::WARNING),
+        }
+    }
+
+    /// The status of the last response (PS3.4 C.4.2.1.5, C.4.3.1.4).
+    #[must_use]
+    pub fn status(&self, is_cancelled: bool) -> Status {
+        match (self.completed, self.failed, self.warning) {
+            _ if is_cancelled => Status::CANCEL,
+            (_, 0, 0) => Status::SUCCESS,
+            (0, _, 0) => Status::CANNOT_PERFORM,
+            _ => Status::SOME_FAILED,
+        }
+    }
+}
+
 impl Reply {
     /// As a command set.
     #[must_use]
@@ -168,17 +193,4 @@ impl Reply {
         }
         set
     }
-}
-
-/// C-STORE-RQ of medium priority (PS3.7 9.3.1.1).
-#[must_use]
-pub fn store_command(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> CommandSet {
-    let mut set = CommandSet::default();
-    set.set_uid(element::AFFECTED_SOP_CLASS_UID, sop_class);
-    set.set_us(element::COMMAND_FIELD, CommandField::C_STORE_RQ.0);
-    set.set_us(element::MESSAGE_ID, message_id);
-    set.set_us(element::PRIORITY, 0);
-    set.set_us(element::DATA_SET_TYPE, DATA_SET);
-    set.set_uid(element::AFFECTED_SOP_INSTANCE_UID, sop_instance);
-    set
 }

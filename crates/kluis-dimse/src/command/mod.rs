@@ -5,11 +5,14 @@
 
 mod field;
 mod message;
+mod request;
 mod set;
 mod status;
 
 pub use field::CommandField;
-pub use message::{Counts, Message, OtherRequest, Reply, Response, StoreCommand, store_command};
+pub(crate) use message::NO_DATA_SET;
+pub use message::{Counts, Message, OtherRequest, Reply, Response, StoreCommand};
+pub use request::{cancel_command, request_command, store_command};
 pub use set::{CommandSet, element};
 pub use status::Status;
 

@@ -21,6 +21,8 @@ pub mod element {
     pub const MESSAGE_ID: u16 = 0x0110;
     /// Message ID Being Responded To, US
     pub const MESSAGE_ID_BEING_RESPONDED_TO: u16 = 0x0120;
+    /// Move Destination, AE
+    pub const MOVE_DESTINATION: u16 = 0x0600;
     /// Priority, US
     pub const PRIORITY: u16 = 0x0700;
     /// Command Data Set Type, US
@@ -33,6 +35,10 @@ pub mod element {
     pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
     /// Requested SOP Instance UID, UI
     pub const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
+    /// Event Type ID, US
+    pub const EVENT_TYPE_ID: u16 = 0x1002;
+    /// Action Type ID, US
+    pub const ACTION_TYPE_ID: u16 = 0x1008;
     /// Number of Remaining Sub-operations, US
     pub const REMAINING: u16 = 0x1020;
     /// Number of Completed Sub-operations, US

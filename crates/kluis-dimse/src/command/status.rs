@@ -40,6 +40,12 @@ impl Status {
     /// Coercion of data elements, a warning (PS3.4 B.2.3).
     pub const COERCION: Self = Self(0xB000);
 
+    /// Whether more responses follow.
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::PENDING | Self::PENDING_KEY_NOT_SUPPORTED)
+    }
+
     /// Whether the operation failed, that is, neither succeeded, nor did so with a warning, nor goes on
     /// (PS3.7 C.1 to C.3).
     #[must_use]

@@ -17,7 +17,7 @@ use crate::{
 
 /// What has come in; fragments are ranges of the buffer, see [`Connection::bytes`].
 #[derive(Debug)]
-pub(super) enum Arrived {
+pub(crate) enum Arrived {
     Pdu(Pdu),
     Data,
     Fragment { context_id: u8, is_command: bool, is_end: bool, range: Range<usize> },
@@ -25,7 +25,7 @@ pub(super) enum Arrived {
 
 /// For what the driver waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Patience {
+pub(crate) enum Patience {
     /// The association request, until this moment.
     Request(Instant),
     /// The next message.
@@ -37,7 +37,7 @@ pub(super) enum Patience {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection<S> {
+pub(crate) struct Connection<S> {
     stream: S,
     decoder: Decoder,
     buffer: Vec<u8>,
@@ -57,7 +57,7 @@ struct Pace {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    pub(super) fn new(stream: S, limits: PduLimits, timing: Timing, shutdown: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(stream: S, limits: PduLimits, timing: Timing, shutdown: watch::Receiver<bool>) -> Self {
         Self {
             stream,
             decoder: Decoder::new(limits),
@@ -72,32 +72,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// The peer has its association: from now on large pieces pay.
-    pub(super) fn established(&mut self) {
+    pub(crate) fn established(&mut self) {
         self.buffer.resize(limits::BUFFER, 0);
         self.message_done();
     }
 
     /// A message was answered: the next one is waited for.
-    pub(super) fn message_done(&mut self) {
+    pub(crate) fn message_done(&mut self) {
         self.pace = Pace::default();
         self.idle_since = Instant::now();
     }
 
     /// Until when the peer may be silent between messages.
-    pub(super) fn patience_ends(&self) -> Instant {
+    pub(crate) fn patience_ends(&self) -> Instant {
         Instant::now() + self.timing.idle
     }
 
-    pub(super) fn is_shutting_down(&self) -> bool {
+    /// How long the answer to a request for association or release may take.
+    pub(crate) fn artim(&self) -> Duration {
+        self.timing.artim
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
         *self.shutdown.borrow()
     }
 
-    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.buffer.get(range).unwrap_or_default()
     }
 
     /// The next PDU or fragment.
-    pub(super) async fn next(&mut self, patience: Patience) -> Result<Arrived, How> {
+    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Arrived, How> {
         loop {
             let input = self.buffer.get(self.start..self.end).unwrap_or_default();
             let step = self.decoder.next(input).map_err(Violation::Pdu)?;
@@ -184,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// One message: one write, one flush.
-    pub(super) async fn send(&mut self, message: &[u8]) -> Result<(), How> {
+    pub(crate) async fn send(&mut self, message: &[u8]) -> Result<(), How> {
         let sent = timeout(self.timing.write, async {
             self.stream.write_all(message).await?;
             self.stream.flush().await
@@ -193,14 +198,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Says that nothing more will be sent.
-    pub(super) async fn end_sending(&mut self) {
+    pub(crate) async fn end_sending(&mut self) {
         // the peer may be gone already, which is what is wanted
         let _ = timeout(self.timing.write, self.stream.shutdown()).await;
     }
 
     /// Sta13: what still comes is thrown away (AA-6) until the peer closes or ARTIM expires (AA-2). Closing at once
     /// with bytes unread would reset the connection and take our last PDU away from the peer.
-    pub(super) async fn await_close(&mut self) {
+    pub(crate) async fn await_close(&mut self) {
         let until = Instant::now() + self.timing.artim;
         self.end = 0;
         let mut left = limits::DRAINED_AFTER_ABORT;

@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     How,
     connection::{Arrived, Patience},
-    session::{Receiver, Session, UnderWay, comment, write_pdus},
+    outgoing::write_pdus,
+    session::{Receiver, Session, UnderWay, comment},
 };
 use crate::{
     FindRequest, Match, Matches, Outcome, Services,

@@ -3,7 +3,6 @@
 
 use std::pin::pin;
 
-use bytes::Bytes;
 use kluis_dicom::{Phi, Uid};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -13,13 +12,13 @@ use tokio::{
 use super::{
     How,
     connection::{Arrived, Patience},
-    session::{Session, write_fragments, write_pdus},
+    outgoing::{Begun, write_pdus},
+    session::Session,
 };
 use crate::{
     Body, GetRequest, Object, Objects, Outcome, Services,
     association::{Event, Violation},
     command::{CommandField, Counts, Message, OtherRequest, Reply, Response, Status, store_command},
-    limits,
 };
 
 /// What comes first, while the next object is fetched.
@@ -65,7 +64,7 @@ where
         let mut get = Get { context_id, request, counts: Counts::default(), failed: Vec::new(), is_cancelled: false };
         let outcome = self.perform(&mut get, &mut objects).await?;
         let is_complete = outcome.is_none() && !get.is_cancelled;
-        let Outcome { status, comment } = outcome.unwrap_or_else(|| get.status().into());
+        let Outcome { status, comment } = outcome.unwrap_or_else(|| get.counts.status(get.is_cancelled).into());
         let is_listed = !get.failed.is_empty() && status != Status::SUCCESS;
         let list = if is_listed { objects.failed_list(&get.failed) } else { Vec::new() };
         let counts = Some(get.counts);
@@ -152,59 +151,20 @@ where
             self.contexts.keys().copied().find(fits)
         });
         let begun = match (context_id, content) {
-            (Some(context_id), Some((_, body))) => begin(body).await.map(|begun| (context_id, begun)),
+            (Some(context_id), Some((_, body))) => Begun::new(body).await.map(|begun| (context_id, begun)),
             _ => None,
         };
         let Some((context_id, begun)) = begun else {
-            self.send_all(&mut message).await?;
+            self.connection.send_all(&mut message).await?;
             return Ok(None);
         };
         self.own_message_id = self.own_message_id.wrapping_add(1).max(1);
         let mut command = Vec::new();
         store_command(self.own_message_id, &sop_class, &sop_instance).write(&mut command);
         write_pdus(context_id, true, &command, self.send_maximum, &mut message);
-        self.send_body(context_id, begun, message).await?;
+        self.connection.send_data_set(context_id, begun, self.send_maximum, message).await?;
         self.connection.message_done();
         self.stored(get).await.map(Some)
-    }
-
-    async fn send_body<B: Body>(&mut self, context_id: u8, begun: Begun<B>, mut message: Vec<u8>) -> Result<(), How> {
-        let Begun { mut piece, mut next, mut body } = begun;
-        while let Some(later) = next {
-            self.send_piece(context_id, &piece, false, &mut message).await?;
-            piece = later;
-            next = body.read().await.map_err(|_| How::Unreadable)?;
-        }
-        self.send_piece(context_id, &piece, true, &mut message).await?;
-        self.send_all(&mut message).await
-    }
-
-    async fn send_piece(
-        &mut self,
-        context_id: u8,
-        mut piece: &[u8],
-        is_last: bool,
-        message: &mut Vec<u8>,
-    ) -> Result<(), How> {
-        while let Some((now, later)) = piece.split_at_checked(limits::WRITTEN.min(piece.len())) {
-            write_fragments(context_id, false, now, is_last && later.is_empty(), self.send_maximum, message);
-            if message.len() >= limits::WRITTEN {
-                self.send_all(message).await?;
-            }
-            piece = later;
-            if piece.is_empty() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    async fn send_all(&mut self, message: &mut Vec<u8>) -> Result<(), How> {
-        if !message.is_empty() {
-            self.connection.send(message).await?;
-            message.clear();
-        }
-        Ok(())
     }
 
     /// Waits for the answer to our request. A C-CANCEL may come before it.
@@ -245,32 +205,7 @@ where
     }
 }
 
-/// A data set of which nothing has been sent. A piece is held back until it is known whether it is the last.
-struct Begun<B> {
-    piece: Bytes,
-    next: Option<Bytes>,
-    body: B,
-}
-
-/// Reads the first two pieces: what cannot be read so far is a failed sub-operation, and no broken association.
-async fn begin<B: Body>(mut body: B) -> Option<Begun<B>> {
-    let piece = body.read().await.ok()??;
-    let next = body.read().await.ok()?;
-    Some(Begun { piece, next, body })
-}
-
 impl Get {
-    /// The status of the last response (PS3.4 C.4.3.1.4).
-    fn status(&self) -> Status {
-        let Counts { completed, failed, warning, .. } = self.counts;
-        match (completed, failed, warning) {
-            _ if self.is_cancelled => Status::CANCEL,
-            (_, 0, 0) => Status::SUCCESS,
-            (0, _, 0) => Status::CANNOT_PERFORM,
-            _ => Status::SOME_FAILED,
-        }
-    }
-
     fn pending(&self, send_maximum: u32) -> Vec<u8> {
         let (request, counts) = (self.request.clone(), Some(self.counts));
         let reply = Reply { request, status: Status::PENDING, comment: None, has_data_set: false, counts };

@@ -3,10 +3,13 @@
 //! One write and one flush per message. The data set of a C-STORE is handed on in the slices in which it arrives and is
 //! never gathered. May not contain: rules of the protocol, which stand in [`crate::association`].
 
-mod connection;
+pub(crate) mod connection;
 mod find;
 mod get;
+pub(crate) mod outgoing;
 mod session;
+
+pub(crate) use session::kind_of;
 
 use std::io;
 

@@ -12,13 +12,14 @@ use tokio::{
 use super::{
     Config, Ending, How,
     connection::{Arrived, Connection, Patience},
+    outgoing::write_pdus,
 };
 use crate::{
     AssociationRequest, EchoRequest, Outcome, Services, StoreRequest, StoreSink,
     association::{Context, Event, Machine, Role, State, Violation, negotiate},
     command::{CommandField, CommandSet, Message, OtherRequest, Reply, Status, StoreCommand},
     limits,
-    pdu::{self, Abort, AbortSource, AssociateRq, Pdu, Pdv, abort_reason, kind},
+    pdu::{self, Abort, AbortSource, AssociateRq, Pdu, abort_reason, kind},
 };
 
 pub(super) struct Session<'a, S, V: Services> {
@@ -392,33 +393,7 @@ pub(super) fn comment(status: Status, comment: &'static str) -> Outcome {
     Outcome { status, comment: Some(comment.into()) }
 }
 
-/// Appends a command set or a data set as P-DATA-TFs none of which is longer than the peer takes (PS3.8 D.1).
-pub(super) fn write_pdus(context_id: u8, is_command: bool, bytes: &[u8], maximum: u32, message: &mut Vec<u8>) {
-    write_fragments(context_id, is_command, bytes, true, maximum, message);
-}
-
-/// The same for a part of one; `is_end`: it is the last.
-pub(super) fn write_fragments(
-    context_id: u8,
-    is_command: bool,
-    bytes: &[u8],
-    is_end: bool,
-    maximum: u32,
-    message: &mut Vec<u8>,
-) {
-    // 4 bytes of PDV length and 2 of its header; fragments are even
-    let room = usize::try_from(maximum).unwrap_or(usize::MAX).saturating_sub(6).max(2) & !1;
-    message.reserve(bytes.len().saturating_add(64));
-    let mut fragments = bytes.chunks(room).peekable();
-    while let Some(fragment) = fragments.next() {
-        let is_last = is_end && fragments.peek().is_none();
-        let pdv = Pdv { context_id, is_command, is_last, bytes: fragment.to_vec() };
-        // a fragment of at most 128 KiB fits its length field
-        let _ = pdu::write(&Pdu::Data(vec![pdv]), message);
-    }
-}
-
-fn kind_of(pdu: &Pdu) -> u8 {
+pub(crate) fn kind_of(pdu: &Pdu) -> u8 {
     match pdu {
         Pdu::AssociateRq(_) => kind::ASSOCIATE_RQ,
         Pdu::AssociateAc(_) => kind::ASSOCIATE_AC,

@@ -153,6 +153,25 @@ pub struct AssociateRj {
     pub reason: u8,
 }
 
+impl std::fmt::Display for AssociateRj {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match (self.source, self.reason) {
+            (1, 2) => "application context name not supported",
+            (1, 3) => "calling AE title not recognised",
+            (1, 7) => "called AE title not recognised",
+            (2, 2) => "protocol version not supported",
+            (3, 1) => "temporary congestion",
+            (3, 2) => "local limit exceeded",
+            _ => "no reason given",
+        };
+        let how_long = match self.result {
+            RejectResult::Transient => "for now",
+            _ => "for good",
+        };
+        write!(f, "{why}, {how_long} ({}, {}, {})", self.result.code(), self.source, self.reason)
+    }
+}
+
 /// Rejections that an acceptor sends (PS3.8 Table 9-21).
 pub mod reject_reason {
     use super::{AssociateRj, RejectResult};

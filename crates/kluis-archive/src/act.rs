@@ -2,8 +2,14 @@
 //!
 //! Each act is a variant of [`Operation`], which the permission table of `kluis-policy` decides on.
 
-use kluis_dicom::Uid;
+use kluis_dicom::{AeTitle, Uid};
 use kluis_policy::{Level, LogName, Operation, Target};
+
+/// An act about what a study holds.
+pub trait Targeted: Act {
+    /// What is fetched.
+    fn target(&self) -> &Target;
+}
 
 /// Something that a principal asks to do.
 pub trait Act: Clone + Send + Sync + 'static {
@@ -39,6 +45,15 @@ pub struct Search {
 pub struct Retrieve {
     /// What is fetched.
     pub target: Target,
+}
+
+/// Have objects sent to an enrolled device (C-MOVE).
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// What is sent.
+    pub target: Target,
+    /// To which device.
+    pub destination: AeTitle,
 }
 
 /// Write a whole study to a medium.
@@ -142,6 +157,28 @@ impl Act for Retrieve {
 
     fn discloses(&self) -> bool {
         true
+    }
+}
+
+impl Targeted for Retrieve {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+impl Act for Move {
+    fn operation(&self) -> Operation {
+        Operation::Move { target: self.target.clone(), destination: self.destination.clone() }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Targeted for Move {
+    fn target(&self) -> &Target {
+        &self.target
     }
 }
 

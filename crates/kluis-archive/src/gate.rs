@@ -159,7 +159,8 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`] where the trail cannot be written.
     pub async fn note_unproved(&self, origin: Origin, act: &'static str) -> Result<(), ArchiveError> {
-        let subject = Subject { principal: None, unproved_from: origin.peer, door: origin.door, act, study: None };
+        let (principal, unproved_from) = (None, origin.peer);
+        let subject = Subject { principal, unproved_from, door: origin.door, act, study: None, destination: None };
         self.inner.trail.open(subject, origin.peer, false).await?.close(Outcome::Denied);
         Ok(())
     }
@@ -177,6 +178,7 @@ impl Archive {
             door,
             act: operation.name(),
             study: study.map(|uid| self.inner.keys.key_id(STUDY_KEY, uid.as_str().as_bytes())),
+            destination: operation.destination().cloned(),
         }
     }
 

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Archive, ArchiveError, Disclosed, Outcome, Permit,
-    act::Retrieve,
+    act::Targeted,
     budget::{self, AnswerShare},
     manifest::{BULK_MARK, Manifest, ManifestEntry},
     place,
@@ -72,8 +72,8 @@ impl Archive {
     ///
     /// # Errors
     /// [`RetrieveError::NotFound`] where it holds nothing that the permit lets see.
-    pub async fn holding(&self, permit: Permit<Retrieve>) -> Result<Disclosed<Holding>, RetrieveError> {
-        let target = permit.act().target.clone();
+    pub async fn holding<A: Targeted>(&self, permit: Permit<A>) -> Result<Disclosed<Holding>, RetrieveError> {
+        let target = permit.act().target().clone();
         let found = async {
             let share = self.inner.budget.answer().await?;
             Ok((self.instances(permit.rows(), &target).await?, share))

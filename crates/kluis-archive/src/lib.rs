@@ -22,6 +22,7 @@ mod reader;
 mod record;
 mod remembered;
 mod replay;
+mod rewritten;
 mod seal;
 mod search;
 mod space;
@@ -55,6 +56,7 @@ pub use manage::{EnrolledDevice, ManageError, NewAccount, NewCode, NewDevice, Ne
 pub use reader::InstanceReader;
 pub use remembered::departure;
 pub use replay::Replayed;
+pub use rewritten::Rewritten;
 pub use search::{Found, Match, SearchError};
 pub use space::{Disks, Floor, FreeSpace, Space};
 pub use store::{Expected, Incoming, StoreError, StoreStream, Stored};

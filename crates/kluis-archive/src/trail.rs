@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use kluis_dicom::AeTitle;
 use kluis_keys::KeyId;
 use kluis_ledger::{
     Log,
@@ -55,6 +56,8 @@ pub(crate) struct Subject {
     pub(crate) door: Door,
     pub(crate) act: &'static str,
     pub(crate) study: Option<KeyId>,
+    /// Who gets what is disclosed, where that is not the principal.
+    pub(crate) destination: Option<AeTitle>,
 }
 
 struct Tally {
@@ -301,5 +304,6 @@ fn event(kind: Kind, subject: &Subject, now: OffsetDateTime) -> AuditEvent {
     let mut event = AuditEvent::new(now, kind, subject.act, door);
     event.principal.clone_from(&subject.principal);
     event.study = subject.study.map(|id| StudyId(id.0));
+    event.destination = subject.destination.as_ref().map(|ae| ae.as_str().to_owned());
     event
 }

@@ -24,6 +24,7 @@ pub mod query;
 #[cfg(test)]
 mod sample;
 pub mod sop_class;
+pub mod transcode;
 pub mod transfer_syntax;
 mod uid;
 

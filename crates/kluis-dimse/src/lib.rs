@@ -16,7 +16,7 @@ mod services;
 mod transport;
 
 pub use services::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
-    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest, Object,
+    Objects, Outcome, Refusal, Services, StoreRequest, StoreSink, Transfer, Transferred, Unreadable,
 };
 pub use transport::PromptTcp;

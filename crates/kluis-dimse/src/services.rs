@@ -7,7 +7,7 @@ use kluis_dicom::{AeTitle, Phi, Uid};
 
 use crate::{
     association::Context,
-    command::Status,
+    command::{Counts, Status},
     pdu::{AssociateRj, ExtendedNegotiation, UserIdentity, reject_reason},
 };
 
@@ -19,6 +19,8 @@ pub trait Services: Send {
     type Matches: Matches;
     /// Gives the objects of one C-GET.
     type Objects: Objects;
+    /// Performs one C-MOVE.
+    type Transfer: Transfer;
 
     /// Says whether this peer gets an association. Called once, after the request was found to be in order.
     fn admit(&mut self, request: &AssociationRequest<'_>) -> impl Future<Output = Result<Admission, Refusal>> + Send;
@@ -35,6 +37,33 @@ pub trait Services: Send {
 
     /// C-GET (PS3.7 9.1.3): the identifier is complete. The driver performs the sub-operations.
     fn get(&mut self, request: GetRequest) -> impl Future<Output = Result<Self::Objects, Outcome>> + Send;
+
+    /// C-MOVE (PS3.7 9.1.4): the identifier is complete. The sub-operations go over associations of their own.
+    fn transfer(&mut self, request: MoveRequest) -> impl Future<Output = Result<Self::Transfer, Outcome>> + Send;
+}
+
+/// Sends objects to a third. Dropped where the association ends; then no more are sent.
+pub trait Transfer: Send {
+    /// Waits until some sub-operation has ended, and says how far it is; none when all have. May be dropped at any point.
+    fn progress(&mut self) -> impl Future<Output = Option<Counts>> + Send;
+
+    /// No more sub-operations are begun; those under way end.
+    fn cancel(&mut self);
+
+    /// What came of it, once all have ended.
+    fn finish(self) -> Transferred;
+}
+
+/// What came of a C-MOVE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transferred {
+    /// What became of the sub-operations.
+    pub counts: Counts,
+    /// An identifier with the Failed SOP Instance UID List (0008,0058), in the transfer syntax of the context; empty where
+    /// none failed.
+    pub failed_list: Vec<u8>,
+    /// The outcome where the counts do not tell it.
+    pub outcome: Option<Outcome>,
 }
 
 /// Gives objects one by one, as the peer takes them. Dropped where the operation is cancelled or the association ends.
@@ -198,6 +227,21 @@ pub struct GetRequest {
     pub identifier: Phi<Vec<u8>>,
     /// What the peer takes: the contexts of which it is provider.
     pub taken: Vec<Context>,
+}
+
+/// A C-MOVE-RQ in a context that was accepted for its SOP class, with its identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+    /// Affected SOP Class UID (0000,0002): the information model.
+    pub sop_class: Uid,
+    /// The transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// The bytes of the data set.
+    pub identifier: Phi<Vec<u8>>,
+    /// Move Destination (0000,0600); `None` where there is none or it is no AE title.
+    pub destination: Option<AeTitle>,
 }
 
 /// What came of an operation.

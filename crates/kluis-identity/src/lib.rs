@@ -11,6 +11,7 @@ mod cache;
 mod certificate;
 mod directory;
 pub mod limits;
+mod pinned;
 mod places;
 mod record;
 mod registrar;

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    client::Resumption,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::{TLS12, TLS13},
 };
 
-use crate::ca::{CertificateAuthority, IssuedCertificate};
+use crate::{
+    ca::{CertificateAuthority, IssuedCertificate},
+    pinned::PinnedKey,
+};
 
 /// Why a door could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,26 @@ pub fn dimse_config(
     Ok(Arc::new(config))
 }
 
+/// DICOM, called by us: `own` is shown where the peer asks for a certificate, and the peer must prove to have the key with
+/// this fingerprint (SHA-256 of its public key info, hexadecimal).
+///
+/// # Errors
+/// [`TlsError`].
+pub fn destination_config(own: &IssuedCertificate, key_fingerprint: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = provider();
+    let pinned = PinnedKey { key_fingerprint: key_fingerprint.to_owned(), provider: Arc::clone(&provider) };
+    let (chain, key) = identity(own)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(VERSIONS)
+        .map_err(TlsError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(pinned))
+        .with_client_auth_cert(chain, key)
+        .map_err(TlsError::Tls)?;
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -83,7 +107,7 @@ fn identity(server: &IssuedCertificate) -> Result<(Vec<CertificateDer<'static>>,
 
 #[cfg(test)]
 mod tests {
-    use rustls::{ClientConfig, ClientConnection, ServerConnection, pki_types::ServerName};
+    use rustls::{ClientConnection, ServerConnection, pki_types::ServerName};
     use time::OffsetDateTime;
 
     use super::*;
@@ -199,6 +223,23 @@ mod tests {
         let device = authority.issue_device(&"localhost".parse().unwrap(), now()).unwrap();
         let config = https_config(&device).unwrap();
         assert!(shake(&config, client(&authority, None, VERSIONS), "localhost").is_err());
+    }
+
+    /// A device that listens shows the certificate with which it calls; what others have for its title is not it.
+    #[test]
+    fn a_device_that_we_call_is_its_key() {
+        let authority = CertificateAuthority::create(now()).unwrap();
+        let ae = "WORKSTATION".parse().unwrap();
+        let (device, other) = (authority.issue_device(&ae, now()).unwrap(), authority.issue_device(&ae, now()).unwrap());
+        let own = authority.issue_device(&"KLUIS".parse().unwrap(), now()).unwrap();
+        let ours = destination_config(&own, &device.key_fingerprint).unwrap();
+        let listening = dimse_config(&device, &authority).unwrap();
+        let shaken = shake(&listening, ClientConfig::clone(&ours), "any.name").unwrap();
+        assert_eq!(shaken.peer_certificates().unwrap()[0], own.certificate);
+        let imposter = dimse_config(&other, &authority).unwrap();
+        let refused = shake(&imposter, ClientConfig::clone(&ours), "any.name").unwrap_err();
+        let why = rustls::CertificateError::ApplicationVerificationFailure;
+        assert_eq!(refused, rustls::Error::InvalidCertificate(why));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | `door` | `dimse`, `web`, `control` |
 //! | `origin` | IP address and port of the peer, where there is one |
 //! | `study` | 64 hexadecimal digits: the id of the study's key |
+//! | `destination` | AE title of the enrolled device to which objects are sent, where another one asked for them |
 //! | `begin` | for `end`: index of the leaf that opened the act |
 //! | `count` | objects, rows or bytes, as the act counts |
 //! | `outcome` | `done`, `partial`, `refused`, `failed`, `interrupted` |
@@ -201,6 +202,9 @@ pub struct AuditEvent {
     /// About which study.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub study: Option<StudyId>,
+    /// AE title of the device to which objects are sent, where that is not the principal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
     /// Index of the leaf that opened the act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<u64>,
@@ -233,6 +237,7 @@ impl AuditEvent {
             door,
             origin: None,
             study: None,
+            destination: None,
             begin: None,
             count: None,
             outcome: None,
@@ -266,7 +271,7 @@ impl AuditEvent {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_act = (1..=ACT_BYTES).contains(&self.act.len()) && self.act.bytes().all(is_word);
         let is_label = |label: &String| label.len() <= PRINCIPAL_BYTES && !label.chars().any(char::is_control);
-        is_act && self.principal.as_ref().is_none_or(is_label)
+        is_act && self.principal.as_ref().is_none_or(is_label) && self.destination.as_ref().is_none_or(is_label)
     }
 }
 

@@ -82,6 +82,7 @@ fn device_right(operation: &Operation) -> DeviceNeed {
         Operation::Store { .. } => DeviceNeed::Right(DeviceRight::Store),
         Operation::Search { .. } => DeviceNeed::Right(DeviceRight::Find),
         Operation::Retrieve { .. } => DeviceNeed::Right(DeviceRight::Get),
+        Operation::Move { .. } => DeviceNeed::Right(DeviceRight::Move),
         Operation::ReadLedger { .. }
         | Operation::ViewConsole
         | Operation::ViewUpload
@@ -102,7 +103,8 @@ fn role_includes(role: Role, operation: &Operation) -> bool {
     match operation {
         // a session may always be ended, and the description of the API says nothing about patients
         Operation::SignOut | Operation::ReadApiDescription => true,
-        Operation::Echo => false,
+        // people and programs fetch; where a device listens is for devices to ask
+        Operation::Echo | Operation::Move { .. } => false,
         Operation::Store { .. } | Operation::ViewUpload => matches!(role, Admin | Uploader),
         Operation::Search { .. } | Operation::Retrieve { .. } | Operation::ViewViewer => {
             matches!(role, Admin | Radiologist | Referrer)
@@ -147,7 +149,8 @@ mod tests {
             Operation::Search { level: Level::Study },
             Operation::Search { level: Level::Series },
             Operation::Search { level: Level::Instance },
-            Operation::Retrieve { target },
+            Operation::Retrieve { target: target.clone() },
+            Operation::Move { target, destination: "WORKSTATION".parse().unwrap() },
             Operation::ReadLedger { log: LogName::Objects },
             Operation::ReadLedger { log: LogName::Audit },
             Operation::ViewConsole,
@@ -206,7 +209,7 @@ mod tests {
             assert_eq!(allowed(&person(role), &facts), expected, "{role}");
         }
         let mut admin: Vec<&str> = operations().iter().map(Operation::name).collect();
-        admin.retain(|name| *name != "echo");
+        admin.retain(|name| !["echo", "move"].contains(name));
         assert_eq!(allowed(&person(Role::Admin), &facts), admin);
     }
 
@@ -218,7 +221,8 @@ mod tests {
             ("store", vec!["echo", "store"]),
             ("find", vec!["echo", "search-studies", "search-series", "search-instances"]),
             ("get", vec!["echo", "retrieve"]),
-            ("move,commit,worklist", vec!["echo"]),
+            ("move", vec!["echo", "move"]),
+            ("commit,worklist", vec!["echo"]),
         ] {
             assert_eq!(allowed(&device(rights), &facts), expected, "{rights}");
         }

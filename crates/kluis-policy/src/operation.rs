@@ -3,7 +3,7 @@
 //! A new act begins here: the compiler then asks for its row in the permission table ([`crate::decide`]), and the
 //! refusal tests ask for its row in the tables of routes and SOP classes.
 
-use kluis_dicom::Uid;
+use kluis_dicom::{AeTitle, Uid};
 
 /// A level of the query/retrieve information model (PS3.4 C.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +87,13 @@ pub enum Operation {
         /// What is fetched.
         target: Target,
     },
+    /// Have objects sent to a third (C-MOVE).
+    Move {
+        /// What is sent.
+        target: Target,
+        /// To which enrolled device.
+        destination: AeTitle,
+    },
     /// Read the files of a log.
     ReadLedger {
         /// Which log.
@@ -130,6 +137,7 @@ impl Operation {
             Self::Search { level: Level::Series } => "search-series",
             Self::Search { level: Level::Instance } => "search-instances",
             Self::Retrieve { .. } => "retrieve",
+            Self::Move { .. } => "move",
             Self::ReadLedger { log: LogName::Objects } => "read-objects-log",
             Self::ReadLedger { log: LogName::Audit } => "read-audit-log",
             Self::ViewConsole => "view-console",
@@ -151,8 +159,17 @@ impl Operation {
     pub fn study(&self) -> Option<&Uid> {
         match self {
             Self::Store { study } => study.as_ref(),
-            Self::Retrieve { target } => Some(&target.study),
+            Self::Retrieve { target } | Self::Move { target, .. } => Some(&target.study),
             Self::Export { study } => Some(study),
+            _ => None,
+        }
+    }
+
+    /// The device to which the act sends objects, where that is another than who asks.
+    #[must_use]
+    pub fn destination(&self) -> Option<&AeTitle> {
+        match self {
+            Self::Move { destination, .. } => Some(destination),
             _ => None,
         }
     }

@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use kluis_dicom::AeTitle;
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, Outcome, PromptTcp, Refusal, Services,
-    StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, Outcome, PromptTcp, Refusal,
+    Services, StoreRequest,
     driver::{self, Config, How},
     pdu::reject_reason,
 };
@@ -137,6 +137,7 @@ impl<H: House> Services for Admitted<'_, H> {
     type Sink = <H::Services as Services>::Sink;
     type Matches = <H::Services as Services>::Matches;
     type Objects = <H::Services as Services>::Objects;
+    type Transfer = <H::Services as Services>::Transfer;
 
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         let admission = self.services.admit(request).await;
@@ -167,5 +168,9 @@ impl<H: House> Services for Admitted<'_, H> {
 
     async fn get(&mut self, request: GetRequest) -> Result<Self::Objects, Outcome> {
         self.services.get(request).await
+    }
+
+    async fn transfer(&mut self, request: MoveRequest) -> Result<Self::Transfer, Outcome> {
+        self.services.transfer(request).await
     }
 }

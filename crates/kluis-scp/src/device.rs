@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use kluis_archive::{Archive, Origin};
 use kluis_dicom::{AeTitle, Uid, sop_class};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, Outcome, Refusal, Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, Outcome, Refusal, Services,
+    StoreRequest,
     command::{CommandField, Status},
     pdu::ExtendedNegotiation,
 };
@@ -15,10 +16,12 @@ use kluis_policy::{Door, Principal};
 use crate::{
     SERVICES,
     connection::{Caller, House},
+    dialer::Dialer,
     find::{self, Asker, Found},
     get::{self, Retrieved, StillProved},
     query::{Agreement, FIND_CLASSES},
     storage::{self, ObjectSink},
+    transfer::{self, Sending},
     verification,
 };
 
@@ -27,13 +30,14 @@ use crate::{
 pub struct Edge {
     archive: Archive,
     authenticator: Arc<Authenticator>,
+    dialer: Dialer,
 }
 
 impl Edge {
     /// The edge of this archive.
     #[must_use]
-    pub fn new(archive: Archive, authenticator: Arc<Authenticator>) -> Self {
-        Self { archive, authenticator }
+    pub fn new(archive: Archive, authenticator: Arc<Authenticator>, dialer: Dialer) -> Self {
+        Self { archive, authenticator, dialer }
     }
 }
 
@@ -129,6 +133,7 @@ impl Services for DeviceServices {
     type Sink = ObjectSink;
     type Matches = Found;
     type Objects = Retrieved<Proof>;
+    type Transfer = Sending;
 
     /// User identities (PS3.7 D.3.3.7) are neither needed nor believed: a device is its key. None is answered.
     async fn admit(&mut self, request: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
@@ -181,6 +186,14 @@ impl Services for DeviceServices {
         let principal = self.principal_of_message().await?;
         let proof = self.proof().map_err(|_| Status::NOT_AUTHORIZED)?;
         get::begin(self.asker(principal)?, request, proof).await
+    }
+
+    async fn transfer(&mut self, request: MoveRequest) -> Result<Sending, Outcome> {
+        is_offered(CommandField::C_MOVE_RQ, &request.sop_class)?;
+        let principal = self.principal_of_message().await?;
+        let proof = self.proof().map_err(|_| Status::NOT_AUTHORIZED)?;
+        let (dialer, originator) = (self.edge.dialer.clone(), proof.calling.clone());
+        transfer::begin(self.asker(principal)?, request, proof, dialer, originator).await
     }
 }
 

@@ -1,11 +1,24 @@
-//! Query/Retrieve service class, provider of C-GET (PS3.4 C.4.3).
+//! Query/Retrieve service class, provider of C-GET (PS3.4 C.4.3); and the objects of a C-MOVE, which are found alike.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
-use kluis_archive::{Archive, ArchiveError, Disclosed, Holding, RetrieveError, act};
-use kluis_dicom::{Uid, identifier::Identifier, part10::Source, query::Query, transfer_syntax::Encoding};
+use kluis_archive::{
+    Archive, ArchiveError, Disclosed, Holding, RetrieveError,
+    act::{self, Act, Targeted},
+};
+use kluis_dicom::{
+    AeTitle, Uid,
+    identifier::Identifier,
+    part10::Source,
+    query::Query,
+    transcode,
+    transfer_syntax::{self, Encoding},
+};
 use kluis_dimse::{Body, GetRequest, Object, Objects, Outcome, Unreadable, association::Context, command::Status};
 use kluis_policy::Target;
 use tokio::task::JoinHandle;
@@ -33,25 +46,52 @@ pub(crate) async fn begin<P: StillProved>(
     request: GetRequest,
     proved: P,
 ) -> Result<Retrieved<P>, Outcome> {
-    let source = Source::DataSet { transfer_syntax: request.transfer_syntax.clone() };
-    let wanted = Identifier::read(source, &request.identifier)
+    let asked = Asked {
+        sop_class: &request.sop_class,
+        transfer_syntax: &request.transfer_syntax,
+        identifier: &request.identifier,
+        destination: None,
+    };
+    let mut retrieved = look_up(asker, &asked, proved).await?;
+    retrieved.taken = request.taken.into();
+    Ok(retrieved)
+}
+
+/// What a C-GET and a C-MOVE have in common.
+pub(crate) struct Asked<'a> {
+    pub(crate) sop_class: &'a Uid,
+    pub(crate) transfer_syntax: &'a Uid,
+    pub(crate) identifier: &'a [u8],
+    /// The device to which it goes, where that is not who asks.
+    pub(crate) destination: Option<AeTitle>,
+}
+
+/// Reads the identifier and looks up what is to be sent. What of it the peer takes is not known yet.
+pub(crate) async fn look_up<P: StillProved>(
+    asker: Asker,
+    asked: &Asked<'_>,
+    proved: P,
+) -> Result<Retrieved<P>, Outcome> {
+    let source = Source::DataSet { transfer_syntax: asked.transfer_syntax.clone() };
+    let wanted = Identifier::read(source, asked.identifier)
         .map_err(|error| told(Status::CANNOT_UNDERSTAND, error.to_string()))
-        .and_then(|identifier| retrieve::read(&request.sop_class, &identifier));
+        .and_then(|identifier| retrieve::read(asked.sop_class, &identifier));
     let wanted = match wanted {
         Ok(wanted) => wanted,
-        Err(outcome) => return Err(asker.refused().await.unwrap_or(outcome)),
+        Err(outcome) => return Err(asker.refused(asked.destination.as_ref()).await.unwrap_or(outcome)),
     };
-    let encoding = answer::encoding(request.transfer_syntax.as_str()).ok_or(Status::PROCESSING_FAILURE)?;
+    let encoding = answer::encoding(asked.transfer_syntax.as_str()).ok_or(Status::PROCESSING_FAILURE)?;
     let targets = targets(&asker, wanted.clone()).await?.into();
-    let taken = request.taken.into();
     let mut retrieved = Retrieved {
         asker,
         wanted,
+        destination: asked.destination.clone(),
         targets,
         current: None,
         previous: None,
         left: 0,
-        taken,
+        kinds: BTreeSet::new(),
+        taken: Arc::default(),
         upcoming: None,
         encoding,
         proved,
@@ -62,9 +102,15 @@ pub(crate) async fn begin<P: StillProved>(
 
 impl Asker {
     /// Who may not retrieve at all learns nothing from what is wrong with its keys.
-    async fn refused(&self) -> Option<Outcome> {
-        let nothing: Uid = NO_STUDY.parse().ok()?;
-        let act = act::Retrieve { target: Target::study(nothing) };
+    pub(crate) async fn refused(&self, destination: Option<&AeTitle>) -> Option<Outcome> {
+        let target = Target::study(NO_STUDY.parse().ok()?);
+        match destination.cloned() {
+            None => self.refused_act(act::Retrieve { target }).await,
+            Some(destination) => self.refused_act(act::Move { target, destination }).await,
+        }
+    }
+
+    async fn refused_act(&self, act: impl Act) -> Option<Outcome> {
         match self.archive.admit(&self.principal, self.origin, act).await {
             Ok(permit) => {
                 permit.finish(kluis_archive::Outcome::Failed);
@@ -72,6 +118,12 @@ impl Asker {
             }
             Err(refused) => Some(status::refused(&refused)),
         }
+    }
+
+    /// What a target holds; the inner `Err` where that is nothing, or not for this principal.
+    async fn holding(&self, act: impl Targeted) -> Result<Result<Disclosed<Holding>, RetrieveError>, Outcome> {
+        let permit = self.archive.admit(&self.principal, self.origin, act).await;
+        Ok(self.archive.holding(permit.map_err(|refused| status::refused(&refused))?).await)
     }
 }
 
@@ -120,12 +172,15 @@ struct Current {
 pub(crate) struct Retrieved<P> {
     asker: Asker,
     wanted: Wanted,
+    destination: Option<AeTitle>,
     targets: VecDeque<Target>,
     current: Option<Current>,
     /// All of it has been given, and its last object is being answered.
     previous: Option<Current>,
     /// Objects that have not been begun.
     left: usize,
+    /// The SOP classes of all, with the transfer syntaxes in which they are stored.
+    kinds: BTreeSet<(Uid, Uid)>,
     taken: Arc<[Context]>,
     upcoming: Option<JoinHandle<Option<Fetched>>>,
     encoding: Encoding,
@@ -168,6 +223,32 @@ impl<P: StillProved> Objects for Retrieved<P> {
 }
 
 impl<P> Retrieved<P> {
+    /// The SOP classes of what is to be sent, with the transfer syntaxes in which it is stored.
+    pub(crate) fn kinds(&self) -> &BTreeSet<(Uid, Uid)> {
+        &self.kinds
+    }
+
+    /// From now on objects are given as this peer takes them.
+    pub(crate) fn set_taken(&mut self, taken: Vec<Context>) {
+        self.taken = taken.into();
+    }
+
+    /// The UIDs of what has not been begun, up to a number of them; then nothing more is given.
+    pub(crate) async fn give_up(&mut self, most: usize) -> Vec<Uid> {
+        let mut uids = Vec::new();
+        if let Some(upcoming) = self.upcoming.take()
+            && let Ok(Some(object)) = upcoming.await
+        {
+            uids.push(object.sop_instance);
+        }
+        while uids.len() < most && self.begin_target().await.is_ok() {
+            let Some(current) = self.current.take() else { break };
+            let left = current.queue.iter().filter_map(|at| current.holding.instances.get(*at));
+            uids.extend(left.map(|instance| instance.ids.sop_instance.clone()).take(most.saturating_sub(uids.len())));
+        }
+        uids
+    }
+
     /// Counts all that is asked for, for the peer to be told how many are left. The first target that has any stays open; of
     /// the others nothing has left yet: they are let go, and asked for once more when their turn comes.
     async fn count(&mut self) -> Result<(), Outcome> {
@@ -175,6 +256,13 @@ impl<P> Retrieved<P> {
         while let Some(target) = self.targets.pop_front() {
             let Some(current) = self.open(target.clone()).await? else { continue };
             self.left = self.left.saturating_add(current.queue.len());
+            let instances = current.queue.iter().filter_map(|at| current.holding.instances.get(*at));
+            for instance in instances {
+                let kind = (&instance.ids.sop_class, &instance.transfer_syntax);
+                if !self.kinds.iter().any(|(class, syntax)| (class, syntax) == kind) {
+                    self.kinds.insert((kind.0.clone(), kind.1.clone()));
+                }
+            }
             if self.left > SUB_OPERATIONS {
                 return Err(told(Status::CANNOT_CALCULATE, "too many objects for one request"));
             }
@@ -189,10 +277,11 @@ impl<P> Retrieved<P> {
 
     /// What a target holds of what is asked for; `None` where that is nothing, or not for this principal.
     async fn open(&self, target: Target) -> Result<Option<Current>, Outcome> {
-        let Asker { archive, principal, origin, .. } = &self.asker;
-        let permit = archive.admit(principal, *origin, act::Retrieve { target }).await;
-        let permit = permit.map_err(|refused| status::refused(&refused))?;
-        let holding = match archive.holding(permit).await {
+        let holding = match self.destination.clone() {
+            None => self.asker.holding(act::Retrieve { target }).await?,
+            Some(destination) => self.asker.holding(act::Move { target, destination }).await?,
+        };
+        let holding = match holding {
             Ok(holding) => Arc::new(holding),
             Err(RetrieveError::NotFound) => return Ok(None),
             Err(error) => return Err(failure(&error)),
@@ -248,13 +337,10 @@ impl<P> Drop for Retrieved<P> {
 
 async fn fetch(archive: &Archive, holding: &Disclosed<Holding>, at: usize, taken: &[Context]) -> Option<Fetched> {
     let instance = holding.instances.get(at)?;
-    let is_taken = |context: &Context| {
-        context.abstract_syntax == instance.ids.sop_class && context.transfer_syntax == instance.transfer_syntax
-    };
     let mut content = None;
-    if taken.iter().any(is_taken) {
-        match open(archive, holding, at).await {
-            Ok(body) => content = Some((instance.transfer_syntax.clone(), body)),
+    if let Some(transfer_syntax) = chosen(&instance.ids.sop_class, &instance.transfer_syntax, taken) {
+        match open(archive, holding, at, &transfer_syntax).await {
+            Ok(body) => content = body.map(|body| (transfer_syntax, body)),
             Err(error) => tracing::error!(%error, "an object cannot be read"),
         }
     }
@@ -262,13 +348,36 @@ async fn fetch(archive: &Archive, holding: &Disclosed<Holding>, at: usize, taken
     Some(Object { sop_class: ids.sop_class.clone(), sop_instance: ids.sop_instance.clone(), content })
 }
 
-async fn open(archive: &Archive, holding: &Disclosed<Holding>, at: usize) -> Result<DataSet, RetrieveError> {
+/// In which transfer syntax an object goes out: as it is stored, or rewritten where that needs no codec (PS3.4 C.4.2.2.2).
+fn chosen(sop_class: &Uid, stored: &Uid, taken: &[Context]) -> Option<Uid> {
+    let of_class = || taken.iter().filter(|context| context.abstract_syntax == *sop_class);
+    let as_stored = of_class().find(|context| context.transfer_syntax == *stored);
+    let rewritten = || {
+        let plain = [transfer_syntax::EXPLICIT_LITTLE_ENDIAN, transfer_syntax::IMPLICIT_LITTLE_ENDIAN];
+        let possible = plain.into_iter().filter(|to| transcode::is_possible(stored.as_str(), to));
+        possible.filter_map(|to| of_class().find(|context| context.transfer_syntax.as_str() == to)).next()
+    };
+    as_stored.or_else(rewritten).map(|context| context.transfer_syntax.clone())
+}
+
+async fn open(
+    archive: &Archive,
+    holding: &Disclosed<Holding>,
+    at: usize,
+    transfer_syntax: &Uid,
+) -> Result<Option<DataSet>, RetrieveError> {
     let instance = holding.instances.get(at).ok_or(RetrieveError::NotFound)?;
     let reader = archive.open_instance(holding, instance).await?;
-    let mut rest = reader.data_set().boxed();
+    let mut rest = match instance.transfer_syntax == *transfer_syntax {
+        true => reader.data_set().boxed(),
+        false => match reader.data_set_in(transfer_syntax.as_str()) {
+            Some(rewritten) => rewritten.bytes,
+            None => return Ok(None),
+        },
+    };
     // damage is met here rather than in the middle of a sub-operation, where the whole association would have to end
     let first = rest.next().await.transpose()?;
-    Ok(DataSet { first, rest })
+    Ok(Some(DataSet { first, rest }))
 }
 
 /// The data set of one object.

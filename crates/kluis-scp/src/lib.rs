@@ -7,6 +7,7 @@ mod acceptor;
 mod answer;
 mod connection;
 mod device;
+mod dialer;
 mod find;
 mod get;
 pub mod limits;
@@ -16,8 +17,10 @@ mod retrieve;
 mod service;
 mod status;
 mod storage;
+mod transfer;
 mod verification;
 
 pub use device::Edge;
+pub use dialer::Dialer;
 pub use listener::{Settings, serve};
 pub use service::{SERVICES, Service};

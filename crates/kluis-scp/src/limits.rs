@@ -32,8 +32,23 @@ pub const REST_WHEN_OUT_OF_FILES: Duration = Duration::from_millis(50);
 /// For messages under way when the node stops.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// Objects of one C-GET.
+/// Objects of one C-GET or C-MOVE.
 pub const SUB_OPERATIONS: usize = 50_000;
+
+/// Associations at a time over which the objects of one C-MOVE go out.
+pub const ASSOCIATIONS_PER_MOVE: usize = 3;
+
+/// Objects for each of them, before another one is opened.
+pub const OBJECTS_PER_ASSOCIATION: usize = 16;
+
+/// How often in a row an association to a destination may break before the rest counts as failed.
+pub const BROKEN_IN_A_ROW: usize = 3;
+
+/// For a destination to take our connection and shake hands.
+pub const CONNECT: Duration = Duration::from_secs(10);
+
+/// SOP Instance UIDs in a list of those that failed; more do not fit one value of explicit VR.
+pub const FAILED_LISTED: usize = 4_096;
 
 /// Studies of a patient that are retrieved together.
 pub const PATIENT_STUDIES: u32 = 200;

@@ -1,4 +1,4 @@
-//! What the identifier of a C-GET names (PS3.4 C.4.3.1.3, C.6): unique keys only, several at the level itself. Pure.
+//! What the identifier of a C-GET or C-MOVE names (PS3.4 C.4.2.1.4, C.4.3.1.3, C.6): unique keys only, several at the level itself. Pure.
 
 use kluis_dicom::{
     Uid,
@@ -9,8 +9,8 @@ use kluis_dicom::{
 use kluis_dimse::{Outcome, command::Status};
 
 use crate::query::{
-    PATIENT_ID, PATIENT_STUDY_ONLY_GET, QueryLevel, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID,
-    STUDY_ROOT_GET, level_of,
+    PATIENT_ID, PATIENT_STUDY_ONLY_GET, PATIENT_STUDY_ONLY_MOVE, QueryLevel, SERIES_INSTANCE_UID, SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID, STUDY_ROOT_GET, STUDY_ROOT_MOVE, level_of,
 };
 
 /// UIDs in one key at most.
@@ -43,8 +43,8 @@ impl Wanted {
 pub(crate) fn read(sop_class: &Uid, identifier: &Identifier) -> Result<Wanted, Outcome> {
     let level = level_of(identifier)?;
     let is_of_model = match sop_class.as_str() {
-        STUDY_ROOT_GET => level > QueryLevel::Patient,
-        PATIENT_STUDY_ONLY_GET => level < QueryLevel::Series,
+        STUDY_ROOT_GET | STUDY_ROOT_MOVE => level > QueryLevel::Patient,
+        PATIENT_STUDY_ONLY_GET | PATIENT_STUDY_ONLY_MOVE => level < QueryLevel::Series,
         _ => true,
     };
     if !is_of_model {

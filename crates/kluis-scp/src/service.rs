@@ -3,7 +3,7 @@
 use kluis_dicom::sop_class::{self, SopClass, SopClassKind};
 use kluis_dimse::command::CommandField;
 
-use crate::query::{FIND_CLASSES, GET_CLASSES};
+use crate::query::{FIND_CLASSES, GET_CLASSES, MOVE_CLASSES};
 
 /// One service class of which this node is provider (SCP).
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +75,13 @@ pub const SERVICES: &[Service] = &[
         operation: "retrieve",
         offered: Offered::These(GET_CLASSES),
     },
+    Service {
+        name: "Retrieve to a third",
+        clause: "PS3.4 Annex C",
+        command: CommandField::C_MOVE_RQ,
+        operation: "move",
+        offered: Offered::These(MOVE_CLASSES),
+    },
 ];
 
 #[cfg(test)]
@@ -89,9 +96,12 @@ mod tests {
         let search = Operation::Search { level: kluis_policy::Level::Study };
         let retrieve = Operation::Retrieve { target: Target::study("1.2".parse().unwrap()) };
         let store = Operation::Store { study: None };
-        assert_eq!(operations, [Operation::Echo.name(), store.name(), search.name(), retrieve.name()]);
+        let (target, destination) = (Target::study("1.2".parse().unwrap()), "WORKSTATION".parse().unwrap());
+        let transfer = Operation::Move { target, destination };
+        let expected = [&Operation::Echo, &store, &search, &retrieve, &transfer].map(Operation::name);
+        assert_eq!(operations, expected);
         let counts: Vec<_> = SERVICES.iter().map(|service| service.sop_classes().count()).collect();
-        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3]);
+        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3, 3]);
         assert!(counts[1] > 150, "{counts:?}");
     }
 }

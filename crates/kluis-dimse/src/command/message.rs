@@ -21,6 +21,8 @@ pub enum Message {
     Find(OtherRequest),
     /// C-GET-RQ
     Get(OtherRequest),
+    /// C-MOVE-RQ, and its Move Destination where that is an AE title.
+    Move(OtherRequest, Option<AeTitle>),
     /// C-CANCEL-RQ of the operation with this message id.
     Cancel(Option<u16>),
     /// Any other request, known to PS3.7 or not.
@@ -106,6 +108,7 @@ impl Message {
             }),
             CommandField::C_FIND_RQ => Self::Find(request),
             CommandField::C_GET_RQ => Self::Get(request),
+            CommandField::C_MOVE_RQ => Self::Move(request, set.ae(element::MOVE_DESTINATION)),
             _ => Self::Other(request),
         })
     }

@@ -29,6 +29,8 @@ impl Status {
     pub const CANNOT_CALCULATE: Self = Self(0xA701);
     /// Out of resources: no sub-operation could be performed (PS3.4 C.4.2.1.5, C.4.3.1.4).
     pub const CANNOT_PERFORM: Self = Self(0xA702);
+    /// The move destination is unknown (PS3.4 C.4.2.1.5).
+    pub const DESTINATION_UNKNOWN: Self = Self(0xA801);
     /// Sub-operations are complete, one or more with failures or warnings (PS3.4 C.4.2.1.5, C.4.3.1.4).
     pub const SOME_FAILED: Self = Self(0xB000);
     /// Matches go on (PS3.4 C.4.1.1.4).

@@ -207,13 +207,18 @@ where
 
 impl Get {
     fn pending(&self, send_maximum: u32) -> Vec<u8> {
-        let (request, counts) = (self.request.clone(), Some(self.counts));
-        let reply = Reply { request, status: Status::PENDING, comment: None, has_data_set: false, counts };
-        let (mut command, mut message) = (Vec::new(), Vec::new());
-        reply.command_set().write(&mut command);
-        write_pdus(self.context_id, true, &command, send_maximum, &mut message);
-        message
+        pending(self.context_id, &self.request, self.counts, send_maximum)
     }
+}
+
+/// A response that tells how far it is.
+pub(super) fn pending(context_id: u8, request: &OtherRequest, counts: Counts, send_maximum: u32) -> Vec<u8> {
+    let (request, counts) = (request.clone(), Some(counts));
+    let reply = Reply { request, status: Status::PENDING, comment: None, has_data_set: false, counts };
+    let (mut command, mut message) = (Vec::new(), Vec::new());
+    reply.command_set().write(&mut command);
+    write_pdus(context_id, true, &command, send_maximum, &mut message);
+    message
 }
 
 /// Counters have 16 bits.

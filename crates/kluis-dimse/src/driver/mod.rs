@@ -8,6 +8,7 @@ mod find;
 mod get;
 pub(crate) mod outgoing;
 mod session;
+mod transfer;
 
 pub(crate) use session::kind_of;
 

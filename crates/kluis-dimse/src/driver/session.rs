@@ -34,6 +34,8 @@ pub(super) struct Session<'a, S, V: Services> {
     pub(super) under_way: UnderWay<V::Sink>,
     /// Of the last request that we sent.
     pub(super) own_message_id: u16,
+    /// Of the C-MOVE whose identifier is coming in.
+    pub(super) move_destination: Option<AeTitle>,
     messages: u64,
 }
 
@@ -75,6 +77,7 @@ where
             send_maximum: limits::PDU_SENT,
             under_way: UnderWay::Nothing,
             own_message_id: 0,
+            move_destination: None,
             messages: 0,
         }
     }
@@ -213,6 +216,10 @@ where
             }
             Message::Store(command) => self.store(context_id, command).await,
             Message::Find(request) | Message::Get(request) => self.identified(context_id, request).await,
+            Message::Move(request, destination) => {
+                self.move_destination = destination;
+                self.identified(context_id, request).await
+            }
             // what it names has ended, and C-CANCEL has no response (PS3.7 9.3.2.3)
             Message::Cancel(_) => Ok(()),
             Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
@@ -305,6 +312,9 @@ where
             Receiver::Sink(sink) => sink.finish().await,
             Receiver::Identifier(identifier) if request.field == CommandField::C_GET_RQ => {
                 return self.get(context_id, request, identifier).await;
+            }
+            Receiver::Identifier(identifier) if request.field == CommandField::C_MOVE_RQ => {
+                return self.transfer(context_id, request, identifier).await;
             }
             Receiver::Identifier(identifier) => return self.find(context_id, request, identifier).await,
             Receiver::Drain { outcome, .. } => outcome,

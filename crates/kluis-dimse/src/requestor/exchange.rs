@@ -26,9 +26,11 @@ impl Incoming {
     fn request(&self) -> Option<&OtherRequest> {
         match &self.message {
             Message::Store(command) => Some(&command.request),
-            Message::Echo(request) | Message::Find(request) | Message::Get(request) | Message::Other(request) => {
-                Some(request)
-            }
+            Message::Echo(request)
+            | Message::Find(request)
+            | Message::Get(request)
+            | Message::Move(request, _)
+            | Message::Other(request) => Some(request),
             Message::Response(_) | Message::Cancel(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use kluis_archive::{Clock, Janitor, SystemClock};
 use kluis_dicom::AeTitle;
 use kluis_identity::tls::{dimse_config, https_config};
-use kluis_scp::Edge;
+use kluis_scp::{Dialer, Edge};
 use kluis_web::{App, ListenError, Settings, Viewer, serve_control, serve_tls};
 use serde_json::{Value, json};
 use tokio::{
@@ -80,9 +80,10 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
         viewer,
         Settings { waiting: connections.web_waiting, connections: connections.web, ..local::settings(&node.config) },
     );
-    let edge = Edge::new(node.archive.clone(), Arc::clone(&node.authenticator));
-
     let (stop, stopping) = watch::channel(false);
+    let own = node.authority.issue_device(&called, SystemClock.now())?;
+    let dialer = Dialer::new(Arc::clone(&node.authenticator), own, called.clone(), stopping.clone());
+    let edge = Edge::new(node.archive.clone(), Arc::clone(&node.authenticator), dialer);
     let dicom_settings = kluis_scp::Settings {
         associations: connections.dicom,
         waiting: connections.dicom_waiting,

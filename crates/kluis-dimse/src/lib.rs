@@ -15,7 +15,7 @@ mod services;
 mod transport;
 
 pub use services::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
-    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, NormalizedRequest,
+    NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
 };
 pub use transport::PromptTcp;

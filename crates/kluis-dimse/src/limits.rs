@@ -32,6 +32,11 @@ pub const COMMAND_ELEMENTS: usize = 256;
 pub const DRAINED_DATA_SET: u64 = 4 * 1024 * 1024 * 1024;
 /// An identifier: a list of 1,000 UIDs takes 65 kB.
 pub const IDENTIFIER: usize = 256 * 1024;
+/// The data set of a request of a normalized service, which is gathered: a storage commitment of 4,000 instances takes
+/// 0.6 MB.
+pub const NORMALIZED_DATA_SET: usize = 1024 * 1024;
+/// Bytes of such a data set that is too long that are taken and thrown away.
+pub const DRAINED_NORMALIZED: u64 = 16 * 1024 * 1024;
 /// Bytes of an identifier (the data set of an operation that is not offered) that are taken and thrown away.
 pub const DRAINED_IDENTIFIER: u64 = 1024 * 1024;
 /// Bytes that are taken and thrown away after an abort, while waiting for the peer to close.

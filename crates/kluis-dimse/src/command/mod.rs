@@ -9,7 +9,9 @@ mod set;
 mod status;
 
 pub use field::CommandField;
-pub use message::{Counts, Message, OtherRequest, Reply, Response, StoreCommand, store_command};
+pub use message::{
+    Counts, Message, NormalizedCommand, NormalizedReply, OtherRequest, Reply, Response, StoreCommand, store_command,
+};
 pub use set::{CommandSet, element};
 pub use status::Status;
 

@@ -6,6 +6,7 @@
 mod connection;
 mod find;
 mod get;
+mod normalized;
 mod session;
 
 use std::io;

@@ -2,10 +2,10 @@
 
 use std::vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
 use kluis_dicom::{
-    transcode::{self, Piece},
+    transcode::{self, Piece, Swapper},
     transfer_syntax,
 };
 
@@ -35,7 +35,8 @@ impl InstanceReader {
             Piece::Bytes(_) => None,
         });
         let stored = self.ranges(stored.collect());
-        let state = State { pieces: pieces.into_iter(), stored, block: Bytes::new(), left: 0, unit: 1 };
+        let state =
+            State { pieces: pieces.into_iter(), stored, block: Bytes::new(), left: 0, swapper: Swapper::new(1) };
         Some(Rewritten { length, bytes: put_together(state).boxed() })
     }
 }
@@ -46,9 +47,9 @@ struct State {
     stored: BoxStream<'static, Result<Bytes, ArchiveError>>,
     /// What has been read of them and not been given.
     block: Bytes,
-    /// Bytes of the present stored piece that have not been given.
+    /// Bytes of the present stored piece that have not been taken.
     left: u64,
-    unit: usize,
+    swapper: Swapper,
 }
 
 fn put_together(state: State) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send + 'static {
@@ -56,7 +57,9 @@ fn put_together(state: State) -> impl Stream<Item = Result<Bytes, ArchiveError>>
         while state.left == 0 {
             match state.pieces.next() {
                 Some(Piece::Bytes(bytes)) => return Ok(Some((Bytes::from(bytes), state))),
-                Some(Piece::Stored { length, unit, .. }) => (state.left, state.unit) = (length, unit),
+                Some(Piece::Stored { length, unit, .. }) => {
+                    (state.left, state.swapper) = (length, Swapper::new(unit));
+                }
                 None => return Ok(None),
             }
         }
@@ -66,29 +69,23 @@ fn put_together(state: State) -> impl Stream<Item = Result<Bytes, ArchiveError>>
 }
 
 impl State {
-    /// The next bytes of the present stored piece, whole units of them but for what its end leaves over.
+    /// The next bytes of the present stored piece.
     async fn of_stored(&mut self) -> Result<Bytes, ArchiveError> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let least = self.unit.min(wanted);
-        while self.block.len() < least {
-            // it was read when the outline was made: a data set that ends before is not the one
-            let next = self.stored.next().await.ok_or(ArchiveError::Record)??;
-            self.block = match self.block.is_empty() {
-                true => next,
-                false => [self.block.as_ref(), next.as_ref()].concat().into(),
-            };
+        loop {
+            if self.block.is_empty() {
+                // it was read when the outline was made: a data set that ends before is not the one
+                self.block = self.stored.next().await.ok_or(ArchiveError::Record)??;
+            }
+            let now = self.block.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left = self.left.saturating_sub(now as u64);
+            let bytes = self.block.split_to(now);
+            if self.swapper.is_idle() {
+                return Ok(bytes);
+            }
+            let swapped = self.swapper.swap(&bytes, self.left == 0);
+            if !swapped.is_empty() {
+                return Ok(swapped.into());
+            }
         }
-        let mut now = self.block.len().min(wanted);
-        if now < wanted {
-            now = now.saturating_sub(now.checked_rem(self.unit).unwrap_or_default());
-        }
-        self.left = self.left.saturating_sub(now as u64);
-        let bytes = self.block.split_to(now);
-        if self.unit == 1 {
-            return Ok(bytes);
-        }
-        let mut swapped = BytesMut::from(bytes.as_ref());
-        swapped.chunks_exact_mut(self.unit).for_each(<[u8]>::reverse);
-        Ok(swapped.freeze())
     }
 }

@@ -64,6 +64,41 @@ pub fn rewrite(outline: &Outline, to: Encoding) -> Option<Rewritten> {
     Some(Rewritten { pieces: writer.pieces, length: writer.length })
 }
 
+/// Reverses the bytes of each unit of a stored piece, in whatever parts it comes.
+#[derive(Debug, Clone)]
+pub struct Swapper {
+    unit: usize,
+    /// Less than a unit.
+    carried: Vec<u8>,
+}
+
+impl Swapper {
+    /// For a piece with such units.
+    #[must_use]
+    pub fn new(unit: usize) -> Self {
+        Self { unit: unit.max(1), carried: Vec::new() }
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.unit == 1
+    }
+
+    /// The next part of the piece; with `is_last`, what is left of an unfinished unit comes out as it is.
+    #[must_use]
+    pub fn swap(&mut self, bytes: &[u8], is_last: bool) -> Vec<u8> {
+        let mut swapped = std::mem::take(&mut self.carried);
+        swapped.extend_from_slice(bytes);
+        let rest = swapped.len().checked_rem(self.unit).unwrap_or_default();
+        if !is_last {
+            self.carried = swapped.split_off(swapped.len().saturating_sub(rest));
+        }
+        swapped.chunks_exact_mut(self.unit).for_each(<[u8]>::reverse);
+        swapped
+    }
+}
+
 struct Writer {
     to: Encoding,
     pieces: Vec<Piece>,

@@ -16,7 +16,8 @@ mod services;
 mod transport;
 
 pub use services::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest, Object,
-    Objects, Outcome, Refusal, Services, StoreRequest, StoreSink, Transfer, Transferred, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest,
+    NormalizedRequest, NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    Transfer, Transferred, Unreadable,
 };
 pub use transport::PromptTcp;

@@ -36,6 +36,11 @@ pub const IDENTIFIER: usize = 256 * 1024;
 pub const ANSWER_DATA_SET: usize = 1024 * 1024;
 /// Notifications kept that came while something else was waited for.
 pub const EVENTS_KEPT: usize = 16;
+/// The data set of a request of a normalized service, which is gathered: a storage commitment of 4,000 instances takes
+/// 0.6 MB.
+pub const NORMALIZED_DATA_SET: usize = 1024 * 1024;
+/// Bytes of such a data set that is too long that are taken and thrown away.
+pub const DRAINED_NORMALIZED: u64 = 16 * 1024 * 1024;
 /// Bytes of an identifier (the data set of an operation that is not offered) that are taken and thrown away.
 pub const DRAINED_IDENTIFIER: u64 = 1024 * 1024;
 /// Bytes that are taken and thrown away after an abort, while waiting for the peer to close.

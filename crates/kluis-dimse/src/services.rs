@@ -3,11 +3,11 @@
 use std::{borrow::Cow, future::Future};
 
 use bytes::Bytes;
-use kluis_dicom::{AeTitle, Phi, Uid};
+use kluis_dicom::{AeTitle, Phi, Tag, Uid};
 
 use crate::{
     association::Context,
-    command::{Counts, Status},
+    command::{CommandField, Counts, Status},
     pdu::{AssociateRj, ExtendedNegotiation, UserIdentity, reject_reason},
 };
 
@@ -40,6 +40,24 @@ pub trait Services: Send {
 
     /// C-MOVE (PS3.7 9.1.4): the identifier is complete. The sub-operations go over associations of their own.
     fn transfer(&mut self, request: MoveRequest) -> impl Future<Output = Result<Self::Transfer, Outcome>> + Send;
+
+    /// Whether this operation of a normalized service is offered in contexts that were accepted for this SOP class.
+    fn offers(&self, operation: CommandField, service: &Uid) -> bool {
+        let _ = (operation, service);
+        false
+    }
+
+    /// Whether requests of a normalized service about this SOP class may come in a context that was accepted for
+    /// `service`. Some services have one SOP class for several abstract syntaxes (PS3.4 CC.3.1).
+    fn covers(&self, service: &Uid, sop_class: &Uid) -> bool {
+        service == sop_class
+    }
+
+    /// A request of a normalized service (PS3.7 10.1) that is offered; its data set is complete.
+    fn normalized(&mut self, request: NormalizedRequest) -> impl Future<Output = NormalizedResponse> + Send {
+        drop(request);
+        std::future::ready(Status::UNRECOGNIZED_OPERATION.into())
+    }
 }
 
 /// Sends objects to a third. Dropped where the association ends; then no more are sent.
@@ -242,6 +260,56 @@ pub struct MoveRequest {
     pub identifier: Phi<Vec<u8>>,
     /// Move Destination (0000,0600); `None` where there is none or it is no AE title.
     pub destination: Option<AeTitle>,
+}
+
+/// A request of a normalized service (PS3.7 10.1): N-EVENT-REPORT, N-GET, N-SET, N-ACTION, N-CREATE or N-DELETE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedRequest {
+    /// Message ID (0000,0110).
+    pub message_id: u16,
+    /// Which of the six.
+    pub operation: CommandField,
+    /// The abstract syntax of the presentation context.
+    pub service: Uid,
+    /// Affected (0000,0002) or Requested (0000,0003) SOP Class UID; the service covers it.
+    pub sop_class: Uid,
+    /// Affected (0000,1000) or Requested (0000,1001) SOP Instance UID; only an N-CREATE may have none.
+    pub sop_instance: Option<Uid>,
+    /// Event Type ID (0000,1002) or Action Type ID (0000,1008); none with other operations.
+    pub kind: Option<u16>,
+    /// Attribute Identifier List (0000,1005) of an N-GET; empty where all are asked for.
+    pub attributes: Vec<Tag>,
+    /// The transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// The bytes of the data set, where one came.
+    pub data_set: Option<Phi<Vec<u8>>>,
+}
+
+/// The answer to one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedResponse {
+    /// Status and comment.
+    pub outcome: Outcome,
+    /// Affected SOP Instance UID, where the request named none: that of what an N-CREATE made.
+    pub sop_instance: Option<Uid>,
+    /// Error ID (0000,0903).
+    pub error_id: Option<u16>,
+    /// Offending Element (0000,0901).
+    pub offending: Vec<Tag>,
+    /// Attributes, or the reply to an event or action, in the transfer syntax of the context.
+    pub data_set: Option<Phi<Vec<u8>>>,
+}
+
+impl From<Status> for NormalizedResponse {
+    fn from(status: Status) -> Self {
+        Outcome::from(status).into()
+    }
+}
+
+impl From<Outcome> for NormalizedResponse {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, sop_instance: None, error_id: None, offending: Vec::new(), data_set: None }
+    }
 }
 
 /// What came of an operation.

@@ -170,6 +170,7 @@ async fn b17_operations_that_are_not_offered_are_0211_and_their_data_sets_draine
             CommandField::C_STORE_RQ,
             CommandField::C_FIND_RQ,
             CommandField::C_GET_RQ,
+            CommandField::C_MOVE_RQ,
             CommandField::C_ECHO_RQ,
             CommandField::C_CANCEL_RQ,
         ];

@@ -24,6 +24,10 @@ use peer::{CT, IMPLICIT, Memory, Peer, VERIFICATION, config, data, piece, set_by
 
 const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
+const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
+
+/// Of the context that no peer of ours takes, for what the played one does.
+const EVENTS: u8 = 11;
 
 fn proposal() -> Proposal {
     let offer =
@@ -31,7 +35,7 @@ fn proposal() -> Proposal {
     Proposal {
         calling: "WORKSTATION".parse().unwrap(),
         called: "KLUIS".parse().unwrap(),
-        contexts: [VERIFICATION, CT, STUDY_ROOT_FIND, STUDY_ROOT_GET, "1.2.3"].map(offer).to_vec(),
+        contexts: [VERIFICATION, CT, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, "1.2.3"].map(offer).to_vec(),
         roles: vec![RoleSelection { sop_class: uid(CT), is_scu: true, is_scp: true }],
         extended: Vec::new(),
         identity: None,
@@ -69,7 +73,7 @@ async fn what_is_accepted_is_told_and_echo_store_and_release_are_answered() {
     let (mut association, served) = associated(memory.clone()).await;
     let classes: Vec<_> =
         association.contexts().iter().map(|(id, agreed)| (*id, agreed.abstract_syntax.as_str())).collect();
-    assert_eq!(classes, [(1, VERIFICATION), (3, CT), (5, STUDY_ROOT_FIND), (7, STUDY_ROOT_GET)]);
+    assert_eq!(classes, [(1, VERIFICATION), (3, CT), (5, STUDY_ROOT_FIND), (7, STUDY_ROOT_GET), (9, STUDY_ROOT_MOVE)]);
     assert_eq!(association.context_of(&uid("1.2.3")), Err(Failure::NotAccepted(uid("1.2.3"))));
     assert_eq!(association.peer().implementation_version.as_deref(), Some("KLUIS"));
 
@@ -186,6 +190,36 @@ async fn objects_of_a_get_come_whole_and_refused_ones_are_counted() {
     let names: Vec<_> = kept.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["1.2.1", "1.2.3"]);
     assert!(kept[1].1 == [piece(3, 0), piece(3, 1), piece(3, 2)].concat());
+    association.release().await.unwrap();
+    assert_eq!(served.await.unwrap().how, How::Released);
+}
+
+#[tokio::test]
+async fn d10_d11_a_move_tells_how_far_it_is_and_can_be_cancelled() {
+    let memory = Memory::default();
+    let (mut association, served) = associated(memory.clone()).await;
+    let there = "WORKSTATION".parse().unwrap();
+    let counts = |remaining, completed, failed| Counts { remaining, completed, failed, warning: 0 };
+
+    let mut moving = association.transfer(9, &there, b"3").await.unwrap();
+    for expected in [counts(2, 1, 0), counts(1, 1, 1), counts(0, 2, 1)] {
+        memory.step.notify_one();
+        assert_eq!(moving.next().await.unwrap(), Progress::Pending(expected));
+    }
+    let Progress::End { answer, counts: last, failed } = moving.next().await.unwrap() else { panic!("no end") };
+    assert_eq!((answer.status, last, failed.unwrap().0), (Status::SOME_FAILED, counts(0, 2, 1), b"1.2.2".to_vec()));
+
+    let mut moving = association.transfer(9, &there, b"3").await.unwrap();
+    memory.step.notify_one();
+    assert_eq!(moving.next().await.unwrap(), Progress::Pending(counts(2, 1, 0)));
+    moving.cancel().await.unwrap();
+    memory.cancelled.notified().await;
+    let Progress::End { answer, counts: last, .. } = moving.next().await.unwrap() else { panic!("no end") };
+    assert_eq!((answer.status, last), (Status::CANCEL, counts(2, 1, 0)));
+
+    let mut moving = association.transfer(9, &"ELSEWHERE".parse().unwrap(), b"3").await.unwrap();
+    let Progress::End { answer, .. } = moving.next().await.unwrap() else { panic!("no end") };
+    assert_eq!(answer.status, Status::DESTINATION_UNKNOWN);
     association.release().await.unwrap();
     assert_eq!(served.await.unwrap().how, How::Released);
 }
@@ -320,13 +354,13 @@ async fn a_notification_before_the_response_is_answered_and_kept() {
         assert_eq!(asked.us(element::ACTION_TYPE_ID), Some(1));
         assert_eq!(asked.uid(element::REQUESTED_SOP_INSTANCE_UID), Some(uid("1.2.840.10008.1.20.1.1")));
         peer.receive().await;
-        peer.send(&data(&[(9, true, true, &set_bytes(&event))])).await;
-        peer.send(&data(&[(9, false, true, b"what came of it")])).await;
+        peer.send(&data(&[(EVENTS, true, true, &set_bytes(&event))])).await;
+        peer.send(&data(&[(EVENTS, false, true, b"what came of it")])).await;
         let (answer, _) = peer.receive_command().await;
         assert_eq!(answer.us(element::MESSAGE_ID_BEING_RESPONDED_TO), Some(9));
         assert_eq!((answer.us(element::STATUS), answer.us(element::EVENT_TYPE_ID)), (Some(0), Some(2)));
         let done = response(CommandField::N_ACTION_RQ, 1, 0, false);
-        peer.send(&data(&[(9, true, true, &set_bytes(&done))])).await;
+        peer.send(&data(&[(EVENTS, true, true, &set_bytes(&done))])).await;
     };
     let action = Normalized {
         field: CommandField::N_ACTION_RQ,
@@ -335,7 +369,7 @@ async fn a_notification_before_the_response_is_answered_and_kept() {
         kind: Some(1),
         data_set: Some(b"transaction"),
     };
-    let (answered, ()) = tokio::join!(association.normalized(9, &action), played);
+    let (answered, ()) = tokio::join!(association.normalized(EVENTS, &action), played);
     assert_eq!(answered.unwrap().0.status, Status::SUCCESS);
     let event = association.event().await.unwrap();
     assert_eq!((event.event_type, event.data_set.unwrap().0), (Some(2), b"what came of it".to_vec()));

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use kluis_dicom::Uid;
 use kluis_dimse::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
-    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, NormalizedRequest,
+    NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
     association::{Acceptor, Action, Event, Machine, Role, State, negotiate},
-    command::Status,
+    command::{CommandField, Status},
     driver::{Config, Ending, How, serve},
     limits::{self, Timing},
     pdu::{self, AssociateRq, ContextResult, Pdu, PduError, PduLimits, ProposedContext, UserInformation},
@@ -244,6 +244,17 @@ impl Services for Memory {
     async fn get(&mut self, request: GetRequest) -> Result<NoObjects, Outcome> {
         assert!(request.identifier.len() <= limits::IDENTIFIER);
         Err(Status::DATA_SET_DOES_NOT_MATCH.into())
+    }
+
+    fn offers(&self, operation: CommandField, _: &Uid) -> bool {
+        operation != CommandField::N_DELETE_RQ
+    }
+
+    async fn normalized(&mut self, request: NormalizedRequest) -> NormalizedResponse {
+        assert!(request.data_set.as_ref().is_none_or(|data_set| data_set.len() <= limits::NORMALIZED_DATA_SET));
+        assert!(request.service == request.sop_class);
+        assert!(request.sop_instance.is_some() || request.operation == CommandField::N_CREATE_RQ);
+        NormalizedResponse { data_set: request.data_set, ..Status::SUCCESS.into() }
     }
 }
 

@@ -21,6 +21,10 @@ pub fn dimse_command(data: &[u8]) {
             answered(request);
         }
         Message::Store(command) => answered(command.request),
+        Message::Normalized(command) => {
+            assert!(command.request.sop_instance.is_none() || command.names_instance);
+            answered(command.request);
+        }
         Message::Cancel(_) => {}
         Message::Response(response) => assert!(response.field.is_response()),
     }

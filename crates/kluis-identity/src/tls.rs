@@ -24,7 +24,7 @@ pub enum TlsError {
     #[error("the key of the server certificate is missing or cannot be read")]
     Key,
     /// The certificate of the authority cannot be used.
-    #[error("the certificate of the authority cannot be used to check clients")]
+    #[error("the certificate of the authority cannot be used to check peers")]
     Authority,
     /// TLS itself.
     #[error("cannot set up tls")]
@@ -81,25 +81,66 @@ pub fn dimse_config(
 /// # Errors
 /// [`TlsError`].
 pub fn destination_config(own: &IssuedCertificate, key_fingerprint: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config(Some(identity(own)?), Trusted::Key(key_fingerprint))
+}
+
+/// A certificate chain with its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Whom we believe to be the peer that we call.
+#[derive(Debug, Clone, Copy)]
+pub enum Trusted<'a> {
+    /// Who has a certificate of this authority (PEM) for the name that we called.
+    Authority(&'a str),
+    /// Who has the key with this fingerprint: SHA-256 of its public key info, hexadecimal.
+    Key(&'a str),
+}
+
+/// DICOM, called by us; `own` is shown where the peer asks for a certificate.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client_config(own: Option<Identity>, trusted: Trusted<'_>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider();
-    let pinned = PinnedKey { key_fingerprint: key_fingerprint.to_owned(), provider: Arc::clone(&provider) };
-    let (chain, key) = identity(own)?;
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(VERSIONS)
-        .map_err(TlsError::Tls)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(pinned))
-        .with_client_auth_cert(chain, key)
         .map_err(TlsError::Tls)?;
+    let builder = match trusted {
+        Trusted::Authority(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                roots.add(certificate.map_err(|_| TlsError::Authority)?).map_err(|_| TlsError::Authority)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        Trusted::Key(key_fingerprint) => {
+            let pinned = PinnedKey { key_fingerprint: key_fingerprint.to_owned(), provider };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+        }
+    };
+    let mut config = match own {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(TlsError::Tls)?,
+        None => builder.with_no_client_auth(),
+    };
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// A certificate chain and its key out of PEM files.
+///
+/// # Errors
+/// [`TlsError::Key`]
+pub fn read_identity(certificate_pem: &str, key_pem: &str) -> Result<Identity, TlsError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate_pem.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| TlsError::Key)?;
+    Ok((chain.map_err(|_| TlsError::Key)?, key))
 }
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn identity(server: &IssuedCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+fn identity(server: &IssuedCertificate) -> Result<Identity, TlsError> {
     let pem = server.key_pem.as_ref().ok_or(TlsError::Key)?;
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| TlsError::Key)?;
     Ok((vec![server.certificate.clone()], key))
@@ -230,7 +271,8 @@ mod tests {
     fn a_device_that_we_call_is_its_key() {
         let authority = CertificateAuthority::create(now()).unwrap();
         let ae = "WORKSTATION".parse().unwrap();
-        let (device, other) = (authority.issue_device(&ae, now()).unwrap(), authority.issue_device(&ae, now()).unwrap());
+        let (device, other) =
+            (authority.issue_device(&ae, now()).unwrap(), authority.issue_device(&ae, now()).unwrap());
         let own = authority.issue_device(&"KLUIS".parse().unwrap(), now()).unwrap();
         let ours = destination_config(&own, &device.key_fingerprint).unwrap();
         let listening = dimse_config(&device, &authority).unwrap();

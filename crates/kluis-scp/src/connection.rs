@@ -2,10 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use kluis_dicom::AeTitle;
+use kluis_dicom::{AeTitle, Uid};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, Outcome, PromptTcp, Refusal,
-    Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, NormalizedRequest,
+    NormalizedResponse, Outcome, PromptTcp, Refusal, Services, StoreRequest,
+    command::CommandField,
     driver::{self, Config, How},
     pdu::reject_reason,
 };
@@ -172,5 +173,17 @@ impl<H: House> Services for Admitted<'_, H> {
 
     async fn transfer(&mut self, request: MoveRequest) -> Result<Self::Transfer, Outcome> {
         self.services.transfer(request).await
+    }
+
+    fn offers(&self, operation: CommandField, service: &Uid) -> bool {
+        self.services.offers(operation, service)
+    }
+
+    fn covers(&self, service: &Uid, sop_class: &Uid) -> bool {
+        self.services.covers(service, sop_class)
+    }
+
+    async fn normalized(&mut self, request: NormalizedRequest) -> NormalizedResponse {
+        self.services.normalized(request).await
     }
 }

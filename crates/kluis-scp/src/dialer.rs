@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use kluis_dicom::{AeTitle, Uid, implementation};
+use kluis_dicom::{AeTitle, implementation};
 use kluis_dimse::{
     PromptTcp,
     limits::Timing,
@@ -94,23 +94,4 @@ impl Dialer {
 fn name(address: &str) -> ServerName<'static> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     ServerName::try_from(host.to_owned()).unwrap_or(ServerName::IpAddress(IpAddr::from([127, 0, 0, 1]).into()))
-}
-
-/// Contexts for objects of these SOP classes and transfer syntaxes: each as it is stored, and the two plain ones for what can
-/// be rewritten. What comes first is what is kept where there are more than an association may have.
-pub(crate) fn offers(kinds: impl Iterator<Item = (Uid, Uid)> + Clone) -> Vec<Offer> {
-    use kluis_dicom::{transcode, transfer_syntax};
-    let plain = [transfer_syntax::EXPLICIT_LITTLE_ENDIAN, transfer_syntax::IMPLICIT_LITTLE_ENDIAN];
-    let rewritten = kinds.clone().flat_map(|(class, stored)| {
-        let possible = plain.into_iter().filter(move |to| transcode::is_possible(stored.as_str(), to));
-        possible.filter_map(|to| to.parse().ok()).map(move |to: Uid| (class.clone(), to)).collect::<Vec<_>>()
-    });
-    let mut offers: Vec<Offer> = Vec::new();
-    for (abstract_syntax, transfer_syntax) in kinds.chain(rewritten) {
-        let offer = Offer { abstract_syntax, transfer_syntaxes: vec![transfer_syntax] };
-        if !offers.contains(&offer) && offers.len() < kluis_dimse::limits::PRESENTATION_CONTEXTS {
-            offers.push(offer);
-        }
-    }
-    offers
 }

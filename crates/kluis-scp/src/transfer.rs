@@ -8,7 +8,7 @@ use kluis_dimse::{
     MoveRequest, Object, Objects, Outcome, Transfer, Transferred,
     association::Context,
     command::{Counts, Status},
-    requestor::Stored,
+    requestor::{Stored, offers},
 };
 use kluis_identity::Device;
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     answer,
-    dialer::{Called, Dialer, offers},
+    dialer::{Called, Dialer},
     find::Asker,
     get::{Asked, DataSet, Retrieved, StillProved, look_up},
     limits,
@@ -170,7 +170,7 @@ impl Move {
     }
 
     async fn call(&self, kinds: &[(Uid, Uid)]) -> Option<Called> {
-        match self.dialer.call(&self.destination, offers(kinds.iter().cloned())).await {
+        match self.dialer.call(&self.destination, offers(kinds.iter())).await {
             Ok(association) => Some(association),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -4,6 +4,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+mod dicom;
+
+pub(crate) use dicom::{
+    CommitArgs, ConnectArgs, DicomCommand, EchoArgs, FindArgs, GetArgs, Level, Model, MoveArgs, SendArgs,
+};
+
 /// Medical-image archive that cannot be left open.
 #[derive(Debug, Parser)]
 #[command(name = "kluis", version, about, max_term_width = 100)]
@@ -51,6 +57,10 @@ pub(crate) enum Command {
     /// Work on the index.
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Use another DICOM node: ask whether it is there, send, search, have sent, fetch, ask for commitment. Needs no data
+    /// directory.
+    #[command(subcommand)]
+    Dicom(DicomCommand),
 }
 
 /// Arguments of `kluis init`.

@@ -78,6 +78,9 @@ async fn run(cli: Cli) -> Result<u8> {
         command::demo::run(cli.data, args, &output).await?;
         return Ok(DONE);
     }
+    if let Command::Dicom(command) = &cli.command {
+        return Ok(found(command::dicom::run(command, &output).await?, FAILED));
+    }
     let Some(path) = cli.data else {
         bail!("say which data directory: --data DIR, or KLUIS_DATA");
     };
@@ -127,6 +130,7 @@ async fn one(dir: &DataDir, client: &Client, command: &Command, output: &Output)
         Command::Verify(args) => return Ok(found(command::verify::run(client, args, output).await?, FOUND)),
         Command::Checkpoint(args) => command::checkpoint::run(client, args, output).await?,
         Command::Init(_) | Command::Serve(_) | Command::Demo(_) | Command::Import(_) | Command::Index(_) => {}
+        Command::Dicom(_) => {}
     }
     Ok(DONE)
 }

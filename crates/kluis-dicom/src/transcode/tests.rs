@@ -113,6 +113,24 @@ fn group_lengths_go_odd_values_are_padded_and_long_ones_become_un() {
 }
 
 #[test]
+fn units_are_swapped_in_whatever_parts_they_come() {
+    let bytes: Vec<u8> = (0..23).collect();
+    for unit in [1, 2, 4, 8] {
+        let mut whole = bytes.clone();
+        whole.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+        for step in 1..24 {
+            let mut swapper = Swapper::new(unit);
+            let mut out = Vec::new();
+            let mut parts = bytes.chunks(step).peekable();
+            while let Some(part) = parts.next() {
+                out.extend(swapper.swap(part, parts.peek().is_none()));
+            }
+            assert_eq!(out, whole, "{unit} {step}");
+        }
+    }
+}
+
+#[test]
 fn what_needs_a_codec_is_not_rewritten() {
     assert!(!is_possible("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.1"));
     assert!(!is_possible("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"));

@@ -46,6 +46,20 @@ impl CommandField {
         Self::C_CANCEL_RQ,
     ];
 
+    /// Whether this is a request of a normalized service (PS3.7 10).
+    #[must_use]
+    pub fn is_normalized(self) -> bool {
+        matches!(
+            self,
+            Self::N_EVENT_REPORT_RQ
+                | Self::N_GET_RQ
+                | Self::N_SET_RQ
+                | Self::N_ACTION_RQ
+                | Self::N_CREATE_RQ
+                | Self::N_DELETE_RQ
+        )
+    }
+
     /// Whether this is a response.
     #[must_use]
     pub fn is_response(self) -> bool {

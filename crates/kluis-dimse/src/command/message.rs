@@ -1,6 +1,6 @@
 //! What a command set asks for, and the answer to it (PS3.7 9.3, 10.3).
 
-use kluis_dicom::{AeTitle, Uid};
+use kluis_dicom::{AeTitle, Tag, Uid};
 
 use super::{CommandError, CommandField, CommandSet, Status, element};
 
@@ -23,6 +23,8 @@ pub enum Message {
     Get(OtherRequest),
     /// C-MOVE-RQ, and its Move Destination where that is an AE title.
     Move(OtherRequest, Option<AeTitle>),
+    /// A request of a normalized service (PS3.7 10.3).
+    Normalized(NormalizedCommand),
     /// C-CANCEL-RQ of the operation with this message id.
     Cancel(Option<u16>),
     /// Any other request, known to PS3.7 or not.
@@ -70,6 +72,19 @@ pub struct StoreCommand {
     pub move_originator_message_id: Option<u16>,
 }
 
+/// A request of a normalized service (PS3.7 10.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedCommand {
+    /// What all requests have.
+    pub request: OtherRequest,
+    /// An Affected, or Requested, SOP Instance UID stands there, be it valid or not.
+    pub names_instance: bool,
+    /// Event Type ID of an N-EVENT-REPORT, Action Type ID of an N-ACTION.
+    pub kind: Option<u16>,
+    /// Attribute Identifier List of an N-GET; empty where all are asked for, `None` where it is no list of tags.
+    pub attributes: Option<Vec<Tag>>,
+}
+
 impl Message {
     /// Says what a command set asks for.
     ///
@@ -109,8 +124,35 @@ impl Message {
             CommandField::C_FIND_RQ => Self::Find(request),
             CommandField::C_GET_RQ => Self::Get(request),
             CommandField::C_MOVE_RQ => Self::Move(request, set.ae(element::MOVE_DESTINATION)),
+            field if field.is_normalized() => Self::Normalized(NormalizedCommand::read(set, request)),
             _ => Self::Other(request),
         })
+    }
+}
+
+impl NormalizedCommand {
+    fn read(set: &CommandSet, request: OtherRequest) -> Self {
+        let is_there = |element| set.value(element).is_some_and(|value| !value.is_empty());
+        let attributes = match is_there(element::ATTRIBUTE_IDENTIFIER_LIST) {
+            true => set.tags(element::ATTRIBUTE_IDENTIFIER_LIST),
+            false => Some(Vec::new()),
+        };
+        Self {
+            names_instance: is_there(element::AFFECTED_SOP_INSTANCE_UID)
+                || is_there(element::REQUESTED_SOP_INSTANCE_UID),
+            kind: kind_element(request.field).and_then(|element| set.us(element)),
+            attributes,
+            request,
+        }
+    }
+}
+
+/// Where the kind of an event or action stands, in requests and in responses (PS3.7 10.3.1, 10.3.4).
+fn kind_element(field: CommandField) -> Option<u16> {
+    match field {
+        CommandField::N_EVENT_REPORT_RQ => Some(element::EVENT_TYPE_ID),
+        CommandField::N_ACTION_RQ => Some(element::ACTION_TYPE_ID),
+        _ => None,
     }
 }
 
@@ -193,6 +235,37 @@ impl Reply {
         }
         if let Some(uid) = &self.request.sop_instance {
             set.set_uid(element::AFFECTED_SOP_INSTANCE_UID, uid);
+        }
+        set
+    }
+}
+
+/// A response of a normalized service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalizedReply {
+    /// What all responses have.
+    pub reply: Reply,
+    /// The kind of the event or action.
+    pub kind: Option<u16>,
+    /// Error ID.
+    pub error_id: Option<u16>,
+    /// Offending Element.
+    pub offending: Vec<Tag>,
+}
+
+impl NormalizedReply {
+    /// As a command set.
+    #[must_use]
+    pub fn command_set(&self) -> CommandSet {
+        let mut set = self.reply.command_set();
+        if let Some((element, kind)) = kind_element(self.reply.request.field).zip(self.kind) {
+            set.set_us(element, kind);
+        }
+        if let Some(error_id) = self.error_id {
+            set.set_us(element::ERROR_ID, error_id);
+        }
+        if !self.offending.is_empty() {
+            set.set_tags(element::OFFENDING_ELEMENT, &self.offending);
         }
         set
     }

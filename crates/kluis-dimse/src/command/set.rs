@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kluis_dicom::{AeTitle, Uid};
+use kluis_dicom::{AeTitle, Tag, Uid};
 
 use super::CommandError;
 use crate::limits;
@@ -29,14 +29,20 @@ pub mod element {
     pub const DATA_SET_TYPE: u16 = 0x0800;
     /// Status, US
     pub const STATUS: u16 = 0x0900;
+    /// Offending Element, AT
+    pub const OFFENDING_ELEMENT: u16 = 0x0901;
     /// Error Comment, LO
     pub const ERROR_COMMENT: u16 = 0x0902;
+    /// Error ID, US
+    pub const ERROR_ID: u16 = 0x0903;
     /// Affected SOP Instance UID, UI
     pub const AFFECTED_SOP_INSTANCE_UID: u16 = 0x1000;
     /// Requested SOP Instance UID, UI
     pub const REQUESTED_SOP_INSTANCE_UID: u16 = 0x1001;
     /// Event Type ID, US
     pub const EVENT_TYPE_ID: u16 = 0x1002;
+    /// Attribute Identifier List, AT
+    pub const ATTRIBUTE_IDENTIFIER_LIST: u16 = 0x1005;
     /// Action Type ID, US
     pub const ACTION_TYPE_ID: u16 = 0x1008;
     /// Number of Remaining Sub-operations, US
@@ -117,6 +123,14 @@ impl CommandSet {
         self.value(element)?.try_into().ok().map(u16::from_le_bytes)
     }
 
+    /// Values of VR AT; `None` where their bytes are no whole number of tags.
+    #[must_use]
+    pub fn tags(&self, element: u16) -> Option<Vec<Tag>> {
+        let (tags, rest) = self.value(element)?.as_chunks::<4>();
+        let tag = |[g0, g1, e0, e1]: &[u8; 4]| Tag(u16::from_le_bytes([*g0, *g1]), u16::from_le_bytes([*e0, *e1]));
+        rest.is_empty().then(|| tags.iter().map(tag).collect())
+    }
+
     /// A value of VR UI.
     #[must_use]
     pub fn uid(&self, element: u16) -> Option<Uid> {
@@ -132,6 +146,12 @@ impl CommandSet {
     /// Sets a value of VR US.
     pub fn set_us(&mut self, element: u16, value: u16) {
         self.elements.insert(element, value.to_le_bytes().to_vec());
+    }
+
+    /// Sets values of VR AT.
+    pub fn set_tags(&mut self, element: u16, tags: &[Tag]) {
+        let bytes = |tag: &Tag| [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat();
+        self.elements.insert(element, tags.iter().flat_map(bytes).collect());
     }
 
     /// Sets a value of VR UI, padded with NUL (PS3.5 9.1).

@@ -7,18 +7,40 @@ pub struct Status(pub u16);
 impl Status {
     /// Success.
     pub const SUCCESS: Self = Self(0x0000);
+    /// Invalid attribute value (PS3.7 C.5).
+    pub const INVALID_ATTRIBUTE_VALUE: Self = Self(0x0106);
     /// Processing failure (PS3.7 C.5.12).
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// Duplicate SOP instance (PS3.7 C.5.6).
     pub const DUPLICATE_SOP_INSTANCE: Self = Self(0x0111);
+    /// No such SOP instance (PS3.7 C.5).
+    pub const NO_SUCH_SOP_INSTANCE: Self = Self(0x0112);
+    /// No such event type (PS3.7 C.5).
+    pub const NO_SUCH_EVENT_TYPE: Self = Self(0x0113);
+    /// Invalid argument value (PS3.7 C.5).
+    pub const INVALID_ARGUMENT_VALUE: Self = Self(0x0115);
     /// Invalid SOP instance: the UID is none (PS3.7 C.5.11).
     pub const INVALID_SOP_INSTANCE: Self = Self(0x0117);
+    /// No such SOP class (PS3.7 C.5).
+    pub const NO_SUCH_SOP_CLASS: Self = Self(0x0118);
+    /// Class-instance conflict: the instance is none of this SOP class (PS3.7 C.5).
+    pub const CLASS_INSTANCE_CONFLICT: Self = Self(0x0119);
+    /// Missing attribute (PS3.7 C.5).
+    pub const MISSING_ATTRIBUTE: Self = Self(0x0120);
+    /// Missing attribute value (PS3.7 C.5).
+    pub const MISSING_ATTRIBUTE_VALUE: Self = Self(0x0121);
     /// SOP class not supported (PS3.7 C.5.23).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// No such action (PS3.7 C.5).
+    pub const NO_SUCH_ACTION: Self = Self(0x0123);
     /// Not authorised (PS3.7 C.5.19).
     pub const NOT_AUTHORIZED: Self = Self(0x0124);
     /// Unrecognised operation (PS3.7 C.5.24).
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
+    /// Mistyped argument (PS3.7 C.5).
+    pub const MISTYPED_ARGUMENT: Self = Self(0x0212);
+    /// Resource limitation (PS3.7 C.5).
+    pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     /// Out of resources (PS3.4 B.2.3).
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     /// Data set does not match SOP class (PS3.4 B.2.3).

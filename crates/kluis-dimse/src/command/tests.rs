@@ -61,6 +61,10 @@ fn b17_every_request_is_recognised_and_answered_in_kind() {
             (CommandField::C_ECHO_RQ, Message::Echo(request)) => assert_eq!(request.message_id, 7),
             (CommandField::C_FIND_RQ, Message::Find(request)) => assert_eq!(request.message_id, 7),
             (CommandField::C_GET_RQ, Message::Get(request)) => assert_eq!(request.message_id, 7),
+            (CommandField::C_MOVE_RQ, Message::Move(request, None)) => assert_eq!(request.message_id, 7),
+            (field, Message::Normalized(command)) if field.is_normalized() => {
+                assert_eq!((command.request.message_id, command.names_instance), (7, true));
+            }
             (CommandField::C_CANCEL_RQ, Message::Cancel(_)) => {}
             (_, Message::Other(request)) => {
                 let (status, comment) = (Status::UNRECOGNIZED_OPERATION, None);

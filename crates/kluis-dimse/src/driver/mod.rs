@@ -6,6 +6,7 @@
 pub(crate) mod connection;
 mod find;
 mod get;
+mod normalized;
 pub(crate) mod outgoing;
 mod session;
 mod transfer;

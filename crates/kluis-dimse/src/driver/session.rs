@@ -17,7 +17,7 @@ use super::{
 use crate::{
     AssociationRequest, EchoRequest, Outcome, Services, StoreRequest, StoreSink,
     association::{Context, Event, Machine, Role, State, Violation, negotiate},
-    command::{CommandField, CommandSet, Message, OtherRequest, Reply, Status, StoreCommand},
+    command::{CommandField, CommandSet, Message, NormalizedCommand, OtherRequest, Reply, Status, StoreCommand},
     limits,
     pdu::{self, Abort, AbortSource, AssociateRq, Pdu, abort_reason, kind},
 };
@@ -51,6 +51,8 @@ pub(super) enum Receiver<K> {
     Sink(K),
     /// Into memory: the identifier of an operation.
     Identifier(Phi<Vec<u8>>),
+    /// Into memory: attributes or arguments of a normalized service.
+    Normalized(NormalizedCommand, Phi<Vec<u8>>),
     /// Nowhere; the outcome is sent when it is complete.
     Drain {
         outcome: Outcome,
@@ -222,6 +224,7 @@ where
             }
             // what it names has ended, and C-CANCEL has no response (PS3.7 9.3.2.3)
             Message::Cancel(_) => Ok(()),
+            Message::Normalized(command) => self.normalized_begun(context_id, command).await,
             Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
             Message::Response(response) => Err(Violation::UnexpectedResponse(response.field.0).into()),
         }
@@ -296,6 +299,15 @@ where
                 let outcome = comment(Status::DATA_SET_DOES_NOT_MATCH, "the identifier is too long");
                 *receiver = Receiver::Drain { outcome, left: limits::DRAINED_IDENTIFIER };
             }
+            Receiver::Normalized(_, data_set)
+                if data_set.0.len().saturating_add(fragment.len()) <= limits::NORMALIZED_DATA_SET =>
+            {
+                data_set.0.extend_from_slice(fragment);
+            }
+            Receiver::Normalized(..) => {
+                let outcome = comment(Status::RESOURCE_LIMITATION, "the data set is too long");
+                *receiver = Receiver::Drain { outcome, left: limits::DRAINED_NORMALIZED };
+            }
             Receiver::Drain { left, .. } => {
                 let length = u64::try_from(fragment.len()).unwrap_or(u64::MAX);
                 *left = left.checked_sub(length).ok_or(Violation::RefusedDataSetTooLong)?;
@@ -317,6 +329,9 @@ where
                 return self.transfer(context_id, request, identifier).await;
             }
             Receiver::Identifier(identifier) => return self.find(context_id, request, identifier).await,
+            Receiver::Normalized(command, data_set) => {
+                return self.normalized(context_id, command, Some(data_set)).await;
+            }
             Receiver::Drain { outcome, .. } => outcome,
         };
         self.reply(context_id, request, outcome).await
@@ -329,6 +344,7 @@ where
         }
         let left = match request.field {
             CommandField::C_STORE_RQ => limits::DRAINED_DATA_SET,
+            field if field.is_normalized() => limits::DRAINED_NORMALIZED,
             _ => limits::DRAINED_IDENTIFIER,
         };
         self.under_way = UnderWay::DataSet { context_id, request, receiver: Receiver::Drain { outcome, left } };
@@ -342,13 +358,24 @@ where
 
     /// The response that ends an operation.
     pub(super) async fn last_reply(&mut self, context_id: u8, reply: &Reply, data_set: &[u8]) -> Result<(), How> {
+        self.last_message(context_id, reply, &reply.command_set(), data_set).await
+    }
+
+    /// The same with a command set that says more than the reply.
+    pub(super) async fn last_message(
+        &mut self,
+        context_id: u8,
+        reply: &Reply,
+        command_set: &CommandSet,
+        data_set: &[u8],
+    ) -> Result<(), How> {
         let status = reply.status;
         if status.is_failure() {
             let operation = reply.request.field.name();
             tracing::info!(operation, status = %format_args!("{:04X}H", status.0), "refused");
         }
         let (mut command, mut message) = (Vec::new(), Vec::new());
-        reply.command_set().write(&mut command);
+        command_set.write(&mut command);
         write_pdus(context_id, true, &command, self.send_maximum, &mut message);
         write_pdus(context_id, false, data_set, self.send_maximum, &mut message);
         self.connection.send(&message).await?;

@@ -31,6 +31,7 @@ impl Incoming {
             | Message::Get(request)
             | Message::Move(request, _)
             | Message::Other(request) => Some(request),
+            Message::Normalized(command) => Some(&command.request),
             Message::Response(_) | Message::Cancel(_) => None,
         }
     }

@@ -8,6 +8,7 @@ mod failure;
 mod find;
 mod get;
 mod normalized;
+mod offers;
 mod store;
 mod transfer;
 
@@ -19,6 +20,7 @@ pub use failure::Failure;
 pub use find::{Finding, Found};
 pub use get::{Getting, Receiver};
 pub use normalized::{EventReport, Normalized};
+pub use offers::offers;
 pub use store::Stored;
 pub use transfer::{Progress, Transferring};
 

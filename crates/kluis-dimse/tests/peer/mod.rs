@@ -3,20 +3,28 @@
 
 use std::sync::{Arc, Mutex};
 
-use kluis_dicom::{Phi, Uid};
+use kluis_dicom::{Phi, Tag, Uid};
 use kluis_dimse::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, Object, Objects,
-    Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest,
+    NormalizedRequest, NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    Transfer, Transferred, Unreadable,
     association::Acceptor,
-    command::{CommandField, CommandSet, Status, element},
+    command::{CommandField, CommandSet, Counts, Status, element},
     driver::Config,
     limits::{self, Timing},
     pdu::{self, AssociateAc, AssociateRq, Pdu, PduError, PduLimits, Pdv, ProposedContext, UserInformation},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::Notify,
+};
 
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 pub const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+/// Modality Performed Procedure Step.
+pub const STEP: &str = "1.2.840.10008.3.1.2.3.3";
+/// Unified Procedure Step, pull.
+pub const PULL: &str = "1.2.840.10008.5.1.4.34.6.3";
 pub const IMPLICIT: &str = "1.2.840.10008.1.2";
 
 pub fn uid(text: &str) -> Uid {
@@ -27,7 +35,11 @@ pub fn config() -> Config {
     Config {
         acceptor: Acceptor {
             called: vec!["KLUIS".parse().unwrap()],
-            provides: |uid| uid.as_str() == VERIFICATION || uid.as_str().starts_with("1.2.840.10008.5.1.4.1."),
+            provides: |uid| {
+                uid.as_str() == VERIFICATION
+                    || uid.as_str().starts_with("1.2.840.10008.5.1.4.1.")
+                    || uid.as_str() == STEP
+            },
             uses: |uid| uid.as_str() == CT,
             knows: |_, uid| uid.as_str().starts_with(IMPLICIT),
             implementation_class_uid: uid("1.2.826.0.1.3680043.10.1"),
@@ -61,6 +73,10 @@ pub struct Memory {
     pub unsent: Vec<usize>,
     pub broken: Option<(usize, usize)>,
     pub completed: Arc<Mutex<usize>>,
+    /// Steps of a C-MOVE.
+    pub step: Arc<Notify>,
+    pub cancelled: Arc<Notify>,
+    pub normalized: Arc<Mutex<Vec<NormalizedRequest>>>,
 }
 
 pub struct MemorySink {
@@ -163,6 +179,7 @@ impl Services for Memory {
     type Sink = MemorySink;
     type Matches = Numbers;
     type Objects = Images;
+    type Transfer = Steps;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         match self.refusal {
@@ -188,11 +205,85 @@ impl Services for Memory {
         Ok(Numbers { next: 0, count, stalls_at: self.stalls_at })
     }
 
+    async fn transfer(&mut self, request: MoveRequest) -> Result<Steps, Outcome> {
+        let asked = std::str::from_utf8(&request.identifier).ok().and_then(|text| text.trim().parse().ok());
+        let remaining = asked.ok_or(Outcome { status: Status::DATA_SET_DOES_NOT_MATCH, comment: None })?;
+        if request.destination.is_none_or(|destination| destination.as_str() != "WORKSTATION") {
+            return Err(Status::DESTINATION_UNKNOWN.into());
+        }
+        let counts = Counts { remaining, ..Counts::default() };
+        let (step, cancelled) = (Arc::clone(&self.step), Arc::clone(&self.cancelled));
+        Ok(Steps { counts, cancelled, is_cancelled: false, step })
+    }
+
     async fn get(&mut self, request: GetRequest) -> Result<Images, Outcome> {
         let asked = std::str::from_utf8(&request.identifier).ok().and_then(|text| text.trim().parse().ok());
         let count = asked.ok_or(Outcome { status: Status::DATA_SET_DOES_NOT_MATCH, comment: None })?;
         assert!(request.taken.iter().all(|context| context.we_may_use));
         Ok(Images { next: 0, count, memory: self.clone(), transfer_syntax: uid(IMPLICIT) })
+    }
+
+    /// All but N-DELETE, about steps only; in their contexts also about [`PULL`].
+    fn offers(&self, operation: CommandField, service: &Uid) -> bool {
+        service.as_str() == STEP && operation != CommandField::N_DELETE_RQ
+    }
+
+    fn covers(&self, service: &Uid, sop_class: &Uid) -> bool {
+        service == sop_class || sop_class.as_str() == PULL
+    }
+
+    /// Keeps the request. An N-SET fails with everything that a failure can say; an N-CREATE names what it made; an N-GET
+    /// gives much, an N-ACTION echoes its arguments, and an N-EVENT-REPORT gives an empty data set.
+    async fn normalized(&mut self, request: NormalizedRequest) -> NormalizedResponse {
+        let mut response = NormalizedResponse::from(Status::SUCCESS);
+        match request.operation {
+            CommandField::N_SET_RQ => {
+                let comment = Some("may no longer be updated".into());
+                response.outcome = Outcome { status: Status::PROCESSING_FAILURE, comment };
+                response.error_id = Some(0xA506);
+                response.offending = vec![Tag(0x0040, 0x0252), Tag(0x0010, 0x0010)];
+            }
+            CommandField::N_CREATE_RQ => response.sop_instance = Some(uid("1.2.99")),
+            CommandField::N_GET_RQ => response.data_set = Some(Phi(vec![7; 100_000])),
+            CommandField::N_ACTION_RQ => response.data_set = request.data_set.clone(),
+            _ => response.data_set = Some(Phi(Vec::new())),
+        }
+        self.normalized.lock().unwrap().push(request);
+        response
+    }
+}
+
+/// A C-MOVE of so many objects as the identifier says with its number. A step is taken whenever the test says so.
+pub struct Steps {
+    counts: Counts,
+    cancelled: Arc<Notify>,
+    is_cancelled: bool,
+    step: Arc<Notify>,
+}
+
+impl Transfer for Steps {
+    async fn progress(&mut self) -> Option<Counts> {
+        if self.counts.remaining == 0 || self.is_cancelled {
+            return None;
+        }
+        self.step.notified().await;
+        self.counts.remaining -= 1;
+        // the second one fails
+        match self.counts.completed {
+            1 if self.counts.failed == 0 => self.counts.failed = 1,
+            _ => self.counts.completed += 1,
+        }
+        Some(self.counts)
+    }
+
+    fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.cancelled.notify_one();
+    }
+
+    fn finish(self) -> Transferred {
+        let failed_list = if self.counts.failed > 0 { b"1.2.2".to_vec() } else { Vec::new() };
+        Transferred { counts: self.counts, failed_list, outcome: None }
     }
 }
 

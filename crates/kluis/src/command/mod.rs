@@ -3,11 +3,13 @@
 pub(crate) mod checkpoint;
 pub(crate) mod demo;
 pub(crate) mod device;
+pub(crate) mod dicom;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod init;
 pub(crate) mod serve;
+mod sources;
 pub(crate) mod study;
 pub(crate) mod token;
 pub(crate) mod user;

@@ -90,4 +90,5 @@ def data_set(keys):
     return made
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::support::{
     Server,
     dicomweb::stow,
-    dimse::{Listed, find, get, send},
+    dimse::{Listed, find, get, send, transfer},
 };
 
 /// What a role gets at a route that needs proof.
@@ -107,6 +107,7 @@ const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[
     ("Storage", &[DeviceRight::Store]),
     ("Query", &[DeviceRight::Find]),
     ("Retrieve", &[DeviceRight::Get]),
+    ("Retrieve to a third", &[DeviceRight::Move]),
 ];
 
 #[test]
@@ -202,6 +203,39 @@ fn nothing_is_got_by_a_stranger_or_a_device_without_the_right() -> Result<()> {
     for one in answer["answers"].as_array().context("answers")? {
         assert_eq!((&one["statuses"], &one["stored"]), (&json!([0x0124]), &json!({})), "{answer}");
     }
+    Ok(())
+}
+
+/// C-MOVE likewise: who may not have anything sent does not even learn which destinations there are.
+#[test]
+fn nothing_is_moved_for_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    let instance = SmallInstance::new(3, 1, 1, 1);
+    let file = server.beside().join("one.dcm");
+    std::fs::write(&file, instance.file())?;
+    server.command(&["import", file.to_str().context("path")?])?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    server.listening_device("WORKSTATION", "store", &listener.local_addr()?.to_string())?;
+    let service = SERVICES.iter().find(|service| service.name == "Retrieve to a third").context("no C-MOVE")?;
+    let keys = json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": instance.study });
+    let asked = |class: &str, to: &str| json!({ "model": class, "keys": keys, "destination": to });
+    let classes: Vec<&str> = service.sop_classes().map(|class| class.uid).collect();
+    assert_eq!(classes.len(), 3);
+    let to = |destination: &'static str| classes.iter().map(move |class| asked(class, destination));
+    let queries: Vec<Value> = to("WORKSTATION").chain(to("NOBODY")).collect();
+    let foreign = stranger.device("NOMOVE", "move")?;
+    let device = server.device("NOMOVE", "store,find,get")?;
+    for identity in [None, Some((foreign.as_path(), "NOMOVE"))] {
+        let answer = transfer(&server, "NOMOVE", identity, &json!(queries))?;
+        assert_eq!((&answer["associated"], &answer["answers"]), (&json!(false), &json!([])), "{answer}");
+    }
+    let answer = transfer(&server, "NOMOVE", Some((&device, "NOMOVE")), &json!(queries))?;
+    assert_eq!(answer["answers"].as_array().map(Vec::len), Some(6), "{answer}");
+    for one in answer["answers"].as_array().context("answers")? {
+        assert_eq!((&one["statuses"], &one["comment"]), (&json!([0x0124]), &Value::Null), "{answer}");
+    }
+    assert!(listener.accept().is_err(), "the destination was called");
     Ok(())
 }
 

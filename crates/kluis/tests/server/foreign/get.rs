@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use kluis_testkit::SmallInstance;
+use kluis_testkit::{SmallInstance, data_set::Encoding};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -132,7 +132,13 @@ fn d04_d11_what_the_peer_does_not_take_and_cancelling() -> Result<()> {
     assert!(answers.iter().all(|answer| answer["alive"] == json!(true)), "{answers:?}");
     // what is kept in one uncompressed syntax and taken in another
     let answers = ask(&server, &device, &json!([{ "model": STUDY_ROOT, "keys": keys, "take": [[class, IMPLICIT]] }]))?;
-    assert_eq!(answers[0]["counts"], json!([null, 0, 4, 0]), "{answers:?}");
+    assert_eq!(answers[0]["counts"], json!([null, 4, 0, 0]), "{answers:?}");
+    for image in &all[..4] {
+        let stored = &answers[0]["stored"][&image.sop_instance];
+        let bytes: String =
+            image.data_set().encode(Encoding::IMPLICIT_LITTLE).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(*stored, json!({ "syntax": IMPLICIT, "bytes": bytes }));
+    }
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Foreign programs at the public doors: DCMTK, pynetdicom, dicomweb-client, aics-tlog, Chromium with OHIF.
 
+mod client;
 mod find;
 mod get;
 mod identity;
 mod ledger;
+mod moves;
 mod same_set;
 mod viewer;

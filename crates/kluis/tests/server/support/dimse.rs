@@ -48,6 +48,13 @@ pub fn get(server: &Server, calling: &str, identity: Option<(&Path, &str)>, quer
     Ok(talk("get.py", server, calling, identity, ("--queries", &list))?.answer)
 }
 
+/// Has objects moved by `move.py`; what it printed.
+pub fn transfer(server: &Server, calling: &str, identity: Option<(&Path, &str)>, queries: &Value) -> Result<Value> {
+    let list = server.beside().join("transfers.json");
+    std::fs::write(&list, serde_json::to_vec(queries)?)?;
+    Ok(talk("move.py", server, calling, identity, ("--queries", &list))?.answer)
+}
+
 fn talk(
     script: &str,
     server: &Server,

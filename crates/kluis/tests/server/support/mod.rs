@@ -224,6 +224,14 @@ impl Server {
         Ok(out)
     }
 
+    /// Enrols a device that listens here; the folder with its files.
+    pub fn listening_device(&self, ae: &str, allow: &str, address: &str) -> Result<PathBuf> {
+        let out = self.folder.path().join(ae);
+        let path = out.to_str().context("path")?;
+        self.command(&["device", "add", ae, "--allow", allow, "--address", address, "--out", path])?;
+        Ok(out)
+    }
+
     /// HTTP client that trusts the node, and none that a proxy of the machine may name.
     pub fn http(&self) -> Result<reqwest::Client> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -241,6 +249,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// A port of the loopback that nobody listens on just now.
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A short wait between two looks at something that another process does.

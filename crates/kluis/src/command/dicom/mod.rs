@@ -1,0 +1,32 @@
+//! `kluis dicom …`: uses the services of any DICOM peer, over TLS unless told otherwise. Needs no data directory.
+
+mod commit;
+mod connect;
+mod echo;
+mod find;
+mod get;
+mod keys;
+mod object;
+mod send;
+mod transfer;
+
+use anyhow::Result;
+
+use crate::{cli::DicomCommand, command::Output};
+
+/// Runs the subcommand; `false` where something could not be done.
+pub(crate) async fn run(command: &DicomCommand, output: &Output) -> Result<bool> {
+    match command {
+        DicomCommand::Echo(args) => echo::run(args, output).await,
+        DicomCommand::Send(args) => send::run(args, output).await,
+        DicomCommand::Find(args) => find::run(args, output).await,
+        DicomCommand::Move(args) => transfer::run(args, output).await,
+        DicomCommand::Get(args) => get::run(args, output).await,
+        DicomCommand::Commit(args) => commit::run(args, output).await,
+    }
+}
+
+/// Four hexadecimal digits, as the standard writes a status.
+fn hex(status: kluis_dimse::command::Status) -> String {
+    format!("{:04X}H", status.0)
+}

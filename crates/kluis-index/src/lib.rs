@@ -10,6 +10,7 @@ mod error;
 mod index;
 mod inventory;
 pub mod limits;
+mod outbox;
 mod record;
 mod search;
 pub mod sqlite;
@@ -19,6 +20,7 @@ pub mod suite;
 pub use error::IndexError;
 pub use index::Index;
 pub use inventory::{Contents, InstanceEntry, LastRows, SeriesEntry, StudyEntry};
+pub use outbox::{Backlog, Job, JobKind, NewJob, Outbox, Reached};
 pub use record::{
     CheckReport, ConflictRow, Counts, HotInstance, Inserted, InstanceRow, Known, Location, ManifestPointer,
     NewInstance, Seal, SealCandidate, SealedSeries, SeriesRow, StudyRow, Watermark,

@@ -13,6 +13,7 @@ mod inventory;
 mod key_table;
 mod log;
 mod lookup;
+mod outbox;
 mod schema;
 mod seal;
 mod search;
@@ -43,6 +44,7 @@ use crate::{
 
 pub use directory::SqliteDirectory;
 pub use key_table::SqliteKeyTable;
+pub use outbox::SqliteOutbox;
 
 /// `name_group.kind` of Patient's Name.
 const PATIENT_NAME: i64 = 1;

@@ -19,6 +19,9 @@ pub(super) const DIRECTORY: Schema = Schema { application_id: 0x4B4C_5532, steps
 /// `keys.db`: wrapped study keys. Not derived from anything.
 pub(super) const KEYS: Schema = Schema { application_id: 0x4B4C_5533, steps: &[KEYS_1] };
 
+/// `outbox.db`: what is still to be done for others. Not derived from anything.
+pub(super) const OUTBOX: Schema = Schema { application_id: 0x4B4C_5535, steps: &[OUTBOX_1] };
+
 /// `number_order` is Instance or Series Number, the largest integer where there is none. Text that is no date or time
 /// stands as `''` in the columns of dates. `study_text` holds the trigrams of the folded names and the description;
 /// `name_group` the ideographic and phonetic groups of names (PS3.5 6.2.1), of which most archives have none;
@@ -198,4 +201,26 @@ CREATE TABLE wrapped_key (
   id BLOB PRIMARY KEY,
   wrapped BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+const OUTBOX_1: &str = "
+CREATE TABLE job (
+  job_key INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind INTEGER NOT NULL,
+  destination TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  UNIQUE (kind, destination, subject)
+) STRICT;
+CREATE INDEX job_order ON job (kind, destination, priority DESC, job_key);
+
+CREATE TABLE reached (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  pack INTEGER NOT NULL,
+  pack_offset INTEGER NOT NULL
+) STRICT;
 ";

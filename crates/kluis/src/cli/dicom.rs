@@ -86,7 +86,7 @@ pub(crate) struct FindArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
     /// A key: Keyword=value, 00100010=value, Sequence.Keyword=value; without a value it is only asked for.
-    #[arg(short = 'k', long = "key", value_name = "KEY[=VALUE]")]
+    #[arg(short = 'k', long = "attribute", value_name = "KEY[=VALUE]")]
     pub(crate) keys: Vec<String>,
     /// What is searched. Default: STUDY, with --model patient PATIENT.
     #[arg(long, value_enum)]
@@ -112,7 +112,7 @@ pub(crate) struct MoveArgs {
     #[arg(long, value_name = "AE")]
     pub(crate) to: String,
     /// What to send: PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID as Keyword=value.
-    #[arg(short = 'k', long = "key", value_name = "KEY=VALUE")]
+    #[arg(short = 'k', long = "attribute", value_name = "KEY=VALUE")]
     pub(crate) keys: Vec<String>,
     /// Default: that of the lowest key.
     #[arg(long, value_enum)]
@@ -129,7 +129,7 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
     /// What to fetch: PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID as Keyword=value.
-    #[arg(short = 'k', long = "key", value_name = "KEY=VALUE")]
+    #[arg(short = 'k', long = "attribute", value_name = "KEY=VALUE")]
     pub(crate) keys: Vec<String>,
     /// Default: that of the lowest key.
     #[arg(long, value_enum)]

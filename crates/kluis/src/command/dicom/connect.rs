@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use kluis_dicom::{AeTitle, Uid, implementation, transfer_syntax};
 use kluis_dimse::{
     PromptTcp,
+    association::Violation,
     limits::Timing,
-    pdu::RoleSelection,
-    requestor::{Association, Offer, Proposal},
+    pdu::{PduError, RoleSelection},
+    requestor::{Association, Failure, Offer, Proposal},
 };
 use kluis_identity::tls::{Trusted, client_config, read_identity};
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -26,6 +27,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::cli::ConnectArgs;
+
+/// The first byte of what a TLS server says to one who does not speak TLS (RFC 8446 5.1).
+const TLS_ALERT: u8 = 0x15;
 
 /// Whatever the bytes go over.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
@@ -92,7 +96,13 @@ impl Peer {
         };
         // nobody stops a command but by ending it
         let (_, never) = watch::channel(false);
-        Ok(Association::request(stream, &proposal, self.timing, never).await?)
+        let asked = Association::request(stream, &proposal, self.timing, never).await;
+        asked.map_err(|failure| match failure {
+            Failure::Violation(Violation::Pdu(PduError::UnrecognizedType(TLS_ALERT))) if self.tls.is_none() => {
+                anyhow!("{address} speaks TLS; leave out --plain")
+            }
+            failure => failure.into(),
+        })
     }
 }
 
@@ -147,8 +157,8 @@ impl Files {
         }
         titles.retain(|title| calling.is_none_or(|calling| calling == title));
         let [title] = <[String; 1]>::try_from(titles).map_err(|titles| match titles.len() {
-            0 => anyhow::anyhow!("{} holds no certificate of that device", folder.display()),
-            _ => anyhow::anyhow!("{} holds several devices; say which by --calling", folder.display()),
+            0 => anyhow!("{} holds no certificate of that device", folder.display()),
+            _ => anyhow!("{} holds several devices; say which by --calling", folder.display()),
         })?;
         let file = |kind: &str| Some(folder.join(format!("{title}.{kind}.pem")));
         let ca = Some(folder.join("ca.pem")).filter(|path| path.exists());

@@ -33,7 +33,8 @@ fn listening(name: &str, arguments: &[&str], port: u16) -> Result<Running> {
 
 /// Runs `kluis dicom`; its exit code and JSON document.
 fn dicom(arguments: &[&str]) -> Result<(i32, Value)> {
-    let output = Command::new(kluis_program()).arg("dicom").args(arguments).arg("--json").stdin(Stdio::null()).output()?;
+    let output =
+        Command::new(kluis_program()).arg("dicom").args(arguments).arg("--json").stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let document = serde_json::from_str(&said)
         .with_context(|| format!("no JSON: {said}{}", String::from_utf8_lossy(&output.stderr)))?;
@@ -118,7 +119,7 @@ fn who_is_not_let_in_or_not_believed_is_told_why() -> Result<()> {
     fails(&posing, "calling AE title not recognised")?;
     // the other node's authority did not sign this one
     fails(&["echo", peer, "--identity", text(&stranger)?], "no TLS")?;
-    fails(&["echo", peer, "--plain"], "closed the connection")?;
+    fails(&["echo", peer, "--plain"], "speaks TLS")?;
     fails(&["echo", "127.0.0.1:1", "--plain"], "cannot connect")?;
     fails(&["echo", peer], "--ca")?;
     Ok(())

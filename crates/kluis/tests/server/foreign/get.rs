@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Server,
-    dimse::get,
-    tools::{program, python},
+    dimse::{get, tunnelled},
 };
 
 const PATIENT_ROOT: &str = "1.2.840.10008.5.1.4.1.2.1.3";
@@ -148,17 +147,11 @@ fn getscu_gets_a_study() -> Result<()> {
     let (server, all, device) = stocked()?;
     let folder = server.beside().join("got");
     std::fs::create_dir_all(&folder)?;
-    let text = |path: &std::path::Path| path.to_str().map(str::to_owned).context("path");
-    let (_, port) = server.dicom_tls.rsplit_once(':').context("address")?;
-    let (cert, key) = (device.join("VIEW1.cert.pem"), device.join("VIEW1.key.pem"));
+    let folder_text = folder.to_str().context("path")?;
     let study = format!("StudyInstanceUID={}", all[0].study);
-    let [ca, cert, key, folder_text] = [text(&server.ca())?, text(&cert)?, text(&key)?, text(&folder)?];
-    let getscu = text(&program("getscu")?)?;
-    let tunnel = ["--port", port, "--ca", &ca, "--cert", &cert, "--key", &key, "--", &getscu];
-    let wanted = ["-v", "-S", "-aet", "VIEW1", "-aec", "KLUIS", "+B", "-od", &folder_text];
+    let wanted = ["-v", "-S", "-aet", "VIEW1", "-aec", "KLUIS", "+B", "-od", folder_text];
     let keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", &study];
-    let answer = python("tunnel.py", &[&tunnel[..], &wanted, &keys].concat())?;
-    let said = answer["said"].as_str().context("said")?;
+    let said = tunnelled(&server, (&device, "VIEW1"), "getscu", &[&wanted[..], &keys].concat())?;
     for instance in &all[..4] {
         let bytes = instance.data_set_bytes();
         let files = std::fs::read_dir(&folder)?.map(|entry| Ok(std::fs::read(entry?.path())?));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Server,
-    tools::{ForeignRun, python_run},
+    tools::{ForeignRun, program, python, python_run},
 };
 
 /// What a script reads as `--files`.
@@ -53,6 +53,18 @@ pub fn transfer(server: &Server, calling: &str, identity: Option<(&Path, &str)>,
     let list = server.beside().join("transfers.json");
     std::fs::write(&list, serde_json::to_vec(queries)?)?;
     Ok(talk("move.py", server, calling, identity, ("--queries", &list))?.answer)
+}
+
+/// Runs a program that knows no TLS against the DICOM door, through a tunnel with the certificate of a device; what it said.
+pub fn tunnelled(server: &Server, (folder, name): (&Path, &str), tool: &str, arguments: &[&str]) -> Result<String> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("path");
+    let (_, port) = server.dicom_tls.rsplit_once(':').context("address")?;
+    let file = |kind: &str| text(&folder.join(format!("{name}.{kind}.pem")));
+    let (ca, cert, key) = (text(&server.ca())?, file("cert")?, file("key")?);
+    let tool = text(&program(tool)?)?;
+    let tunnel = ["--port", port, "--ca", &ca, "--cert", &cert, "--key", &key, "--", &tool];
+    let answer = python("tunnel.py", &[&tunnel[..], arguments].concat())?;
+    Ok(answer["said"].as_str().context("said")?.to_owned())
 }
 
 fn talk(

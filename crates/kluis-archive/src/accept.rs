@@ -148,6 +148,9 @@ async fn accept_batch(
     }
     inner.doubtful.lock().await.add(doubtful);
     inner.append_leaves(versions)?;
+    let visible = instances.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Acceptance::New)));
+    // before the senders have their answers: what they were promised is also passed on
+    inner.route(&visible.map(|(instance, _)| instance).collect::<Vec<_>>()).await?;
     Ok(outcomes)
 }
 
@@ -236,7 +239,7 @@ impl Inner {
     }
 
     /// Whether the visible row of this instance is of this very record.
-    async fn is_row_of(&self, instance: &NewInstance) -> Result<bool, ArchiveError> {
+    pub(crate) async fn is_row_of(&self, instance: &NewInstance) -> Result<bool, ArchiveError> {
         let ids = &instance.attributes.ids;
         Ok(match self.index.known(std::slice::from_ref(&ids.sop_instance)).await?.into_iter().next() {
             Some(Known::Hot(hot)) => hot.object_id == instance.object_id,

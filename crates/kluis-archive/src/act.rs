@@ -63,6 +63,10 @@ pub struct Export {
     pub study: Uid,
 }
 
+/// Ask, or be told, whether objects are kept and whole (storage commitment).
+#[derive(Debug, Clone)]
+pub struct Commit;
+
 /// Read the files of a log.
 #[derive(Debug, Clone)]
 pub struct ReadLedger {
@@ -185,6 +189,16 @@ impl Targeted for Move {
 impl Act for Export {
     fn operation(&self) -> Operation {
         Operation::Export { study: self.study.clone() }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Act for Commit {
+    fn operation(&self) -> Operation {
+        Operation::Commit
     }
 
     fn discloses(&self) -> bool {

@@ -11,7 +11,7 @@ use kluis_vault::Location;
 use time::OffsetDateTime;
 
 use crate::{
-    Archive, ArchiveError, Disclosed, Outcome, Permit,
+    Archive, ArchiveError, Disclosed, Inner, Outcome, Permit,
     act::Targeted,
     budget::{self, AnswerShare},
     manifest::{BULK_MARK, Manifest, ManifestEntry},
@@ -93,7 +93,37 @@ impl Archive {
     }
 
     pub(crate) async fn instances(&self, rows: &RowFilter, target: &Target) -> Result<Vec<Instance>, ArchiveError> {
-        let index = &self.inner.index;
+        self.inner.instances_of(rows, target).await
+    }
+
+    /// The metadata of one instance as a DICOM JSON object (PS3.18 F), its bulk values addressed below `instance_url`.
+    ///
+    /// # Errors
+    /// [`RetrieveError::Archive`] where it cannot be read.
+    pub async fn metadata(
+        &self,
+        holding: &Disclosed<Holding>,
+        instance: &Instance,
+        instance_url: &str,
+    ) -> Result<Bytes, RetrieveError> {
+        let kept = instance.manifest.as_ref().and_then(|manifest| manifest.entry(&instance.ids.sop_instance));
+        if let Some(entry) = kept {
+            let address = format!("\"BulkDataURI\":\"{instance_url}");
+            return Ok(entry.metadata.replace(BULK_MARK, &address).into());
+        }
+        let reader = self.open_instance(holding, instance).await?;
+        let header = self.inner.budget.header(reader.outline().header.as_bytes().len()).await?;
+        let mut text = Vec::new();
+        json::write(reader.outline(), &|index| format!("{instance_url}/bulkdata/{index}"), &mut text);
+        drop((reader, header));
+        let memory = holding.share.opened(text.len()).await?;
+        Ok(budget::counted(text.into(), memory))
+    }
+}
+
+impl Inner {
+    pub(crate) async fn instances_of(&self, rows: &RowFilter, target: &Target) -> Result<Vec<Instance>, ArchiveError> {
+        let index = &self.index;
         let hot = index.instances(&target.study, target.series.as_ref(), target.instance.as_ref(), rows).await?;
         if let (Some(_), [row]) = (&target.instance, hot.as_slice()) {
             return Ok(vec![Instance::from_row(row.clone())]);
@@ -126,7 +156,7 @@ impl Archive {
         pointer: &ManifestPointer,
         target: &Target,
     ) -> Result<(), ArchiveError> {
-        let manifest = self.inner.manifests.read(&self.inner, key_id, pointer).await?;
+        let manifest = self.manifests.read(self, key_id, pointer).await?;
         match &target.instance {
             Some(sop_instance) => {
                 if let Some(entry) = manifest.entry(sop_instance) {
@@ -138,30 +168,6 @@ impl Archive {
             }
         }
         Ok(())
-    }
-
-    /// The metadata of one instance as a DICOM JSON object (PS3.18 F), its bulk values addressed below `instance_url`.
-    ///
-    /// # Errors
-    /// [`RetrieveError::Archive`] where it cannot be read.
-    pub async fn metadata(
-        &self,
-        holding: &Disclosed<Holding>,
-        instance: &Instance,
-        instance_url: &str,
-    ) -> Result<Bytes, RetrieveError> {
-        let kept = instance.manifest.as_ref().and_then(|manifest| manifest.entry(&instance.ids.sop_instance));
-        if let Some(entry) = kept {
-            let address = format!("\"BulkDataURI\":\"{instance_url}");
-            return Ok(entry.metadata.replace(BULK_MARK, &address).into());
-        }
-        let reader = self.open_instance(holding, instance).await?;
-        let header = self.inner.budget.header(reader.outline().header.as_bytes().len()).await?;
-        let mut text = Vec::new();
-        json::write(reader.outline(), &|index| format!("{instance_url}/bulkdata/{index}"), &mut text);
-        drop((reader, header));
-        let memory = holding.share.opened(text.len()).await?;
-        Ok(budget::counted(text.into(), memory))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use kluis_index::Watermark;
+use kluis_index::{Reached, Watermark};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -181,6 +181,8 @@ impl Inner {
         if self.index.watermark().await? != Some(watermark) {
             self.index.set_watermark(watermark).await?;
             self.index.checkpoint().await?;
+            // no replay comes back to these
+            self.outbox.forget(Reached { pack: position.pack, offset: position.offset }).await?;
             let keys = Arc::clone(&self.keys);
             // the logs are durable up to here: what is remembered of them never runs ahead
             let remembering = tokio::task::spawn_blocking(move || {

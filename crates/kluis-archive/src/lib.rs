@@ -7,6 +7,7 @@ pub mod act;
 mod arrivals;
 mod budget;
 mod clock;
+mod commitment;
 mod early;
 mod error;
 mod export;
@@ -16,6 +17,7 @@ mod janitor;
 mod ledger;
 mod manage;
 mod manifest;
+mod outgoing;
 mod place;
 mod proof;
 mod reader;
@@ -40,19 +42,22 @@ use std::{
 use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, Registrar};
 
-use kluis_index::Index;
+use kluis_index::{Index, Outbox};
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
 use kluis_ledger::Log;
+use kluis_policy::Route;
 use kluis_vault::{Gap, Vault};
 use tokio::{sync::RwLock, task::JoinHandle};
 
 pub use clock::{Clock, SystemClock};
+pub use commitment::{Committed, PendingCommitment, Reference, Requested, Uncommitted};
 pub use error::ArchiveError;
 pub use export::{ExportPiece, ExportStream};
 pub use gate::{Disclosed, Origin, Permit, Refused};
 pub use holding::{Holding, Instance, RetrieveError};
 pub use janitor::Janitor;
 pub use manage::{EnrolledDevice, ManageError, NewAccount, NewCode, NewDevice, NewToken};
+pub use outgoing::{Outgoing, Waiting};
 pub use reader::InstanceReader;
 pub use remembered::departure;
 pub use replay::Replayed;
@@ -81,6 +86,8 @@ pub struct Parts {
     pub vault: Arc<dyn Vault>,
     /// What the vault's recovery found to be no record.
     pub gaps: Vec<Gap>,
+    /// What is still to be done for others.
+    pub outbox: Arc<dyn Outbox>,
     /// One leaf per accepted version.
     pub objects: Arc<Log>,
     /// One leaf per audit event.
@@ -100,6 +107,8 @@ pub struct Settings {
     pub limits: Limits,
     /// A series into which nothing came for so long is sealed.
     pub seal_after: Duration,
+    /// Where arriving objects are sent.
+    pub routes: Arc<[Route]>,
     /// How much must stay free on the disks.
     pub floor: Floor,
     /// Memory for objects on their way in and out, in bytes; beside it stand connections, caches and the index.
@@ -110,6 +119,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            routes: Arc::default(),
             seal_after: Duration::from_secs(300),
             floor: Floor::default(),
             memory_bytes: 320 << 20,
@@ -131,6 +141,9 @@ pub(crate) struct Inner {
     study_keys: StudyKeys,
     index: Arc<dyn Index>,
     vault: Arc<dyn Vault>,
+    outbox: Arc<dyn Outbox>,
+    /// Something new is to be sent.
+    outgoing: tokio::sync::Notify,
     objects: Arc<Log>,
     audit: Arc<Log>,
     authenticator: Arc<Authenticator>,
@@ -171,6 +184,8 @@ impl Archive {
             keys: Arc::new(parts.keys),
             index: parts.index,
             vault: parts.vault,
+            outbox: parts.outbox,
+            outgoing: tokio::sync::Notify::new(),
             trail: trail::Trail::new(Arc::clone(&parts.audit), Arc::clone(&parts.clock)),
             objects: parts.objects,
             audit: parts.audit,

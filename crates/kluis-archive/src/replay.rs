@@ -9,7 +9,7 @@ use std::{
 };
 
 use kluis_dicom::{Uid, attributes::extract};
-use kluis_index::{InstanceRow, Known, ManifestPointer, SealCandidate, SeriesRow};
+use kluis_index::{InstanceRow, Known, ManifestPointer, NewInstance, SealCandidate, SeriesRow};
 use kluis_keys::{KeyId, ObjectId};
 use kluis_policy::RowFilter;
 use kluis_vault::{Location, Position, RecordHeader, RecordKind};
@@ -21,6 +21,7 @@ use crate::{
     manifest::{Manifest, ManifestHead},
     place,
     record::{InstanceRecord, Leaf},
+    remembered::Remembered,
     store::new_instance,
 };
 
@@ -63,7 +64,8 @@ impl Archive {
         // until it is whole again nothing new is taken, and no watermark: the next start would not look at the rest
         inner.is_rebuilding.store(true, Ordering::Release);
         inner.index.clear().await?;
-        let replayed = replay(inner).await;
+        // what was sent, or not, before the index was lost is not sent now
+        let replayed = replay_and(inner, false).await;
         inner.arrivals.renew();
         let replayed = replayed?;
         inner.doubtful.lock().await.clear();
@@ -82,13 +84,20 @@ enum Taking {
 }
 
 pub(crate) async fn replay(inner: &Inner) -> Result<Replayed, ArchiveError> {
+    let is_first_life = || Remembered::read(&inner.keys).is_ok_and(|remembered| remembered.is_none());
+    let is_routed = inner.index.watermark().await?.is_some() || is_first_life();
+    replay_and(inner, is_routed).await
+}
+
+async fn replay_and(inner: &Inner, is_routed: bool) -> Result<Replayed, ArchiveError> {
     let end = inner.vault.position().await?;
     let mark = inner.index.watermark().await?;
     // a watermark behind the end of the packs was taken from others: it says nothing about these
     let mark = mark.filter(|mark| Position { pack: mark.pack, offset: mark.offset } <= end);
     let from = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
     let leaves = leaves_behind(inner, mark.map_or(0, |mark| mark.objects_size))?;
-    let mut walk = Walk { inner, leaves, replayed: Replayed::default(), unlogged: 0, unused_manifests: 0 };
+    let replayed = Replayed::default();
+    let mut walk = Walk { inner, leaves, replayed, unlogged: 0, unused_manifests: 0, is_routed };
     walk.run(from, Taking::Logged).await?;
     if walk.unlogged > 0 {
         walk.run(from, Taking::Unlogged).await?;
@@ -122,6 +131,8 @@ struct Walk<'a> {
     unlogged: u64,
     /// Manifests that the last walk had no use for.
     unused_manifests: u64,
+    /// The rules of the site look at each object: its job may be missing like its row.
+    is_routed: bool,
 }
 
 impl Walk<'_> {
@@ -209,7 +220,7 @@ impl Walk<'_> {
         let leaf = record.leaf(header.object, header.key, &key);
         let attributes = extract(&record.outline).map_err(|_| ArchiveError::Record)?;
         let instance = new_instance(&record, attributes, location, header.object, header.key, object.plain_len());
-        let acceptance = inner.insert([instance].into()).await?.pop().ok_or(ArchiveError::Stopped)??;
+        let acceptance = inner.insert([instance.clone()].into()).await?.pop().ok_or(ArchiveError::Stopped)??;
         let is_version = match acceptance {
             Acceptance::New => {
                 self.replayed.objects += 1;
@@ -225,6 +236,9 @@ impl Walk<'_> {
         if !self.leaves.contains_key(&header.object) {
             inner.objects.append(&[leaf])?;
             self.replayed.leaves += 1;
+        }
+        if self.is_routed && header.kind == RecordKind::Instance && is_visible(inner, &instance).await? {
+            inner.route(&[&instance]).await?;
         }
         Ok(())
     }
@@ -282,6 +296,14 @@ impl Walk<'_> {
 enum Order {
     At(u64),
     BehindAll,
+}
+
+/// Whether this very record is the visible one of its instance.
+async fn is_visible(inner: &Inner, instance: &NewInstance) -> Result<bool, ArchiveError> {
+    if inner.settings.routes.is_empty() {
+        return Ok(false);
+    }
+    inner.is_row_of(instance).await
 }
 
 /// Whether the index holds this very record, as visible or as conflict version.

@@ -17,7 +17,7 @@ mod transport;
 
 pub use services::{
     Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest,
-    NormalizedRequest, NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink,
-    Transfer, Transferred, Unreadable,
+    NormalizedRequest, NormalizedResponse, Notification, Object, Objects, Outcome, Refusal, Services, StoreRequest,
+    StoreSink, Transfer, Transferred, Unreadable,
 };
 pub use transport::PromptTcp;

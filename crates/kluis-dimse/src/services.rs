@@ -41,6 +41,16 @@ pub trait Services: Send {
     /// C-MOVE (PS3.7 9.1.4): the identifier is complete. The sub-operations go over associations of their own.
     fn transfer(&mut self, request: MoveRequest) -> impl Future<Output = Result<Self::Transfer, Outcome>> + Send;
 
+    /// The next notification for this peer, as soon as there is one. May be dropped at any point.
+    fn next_event(&mut self) -> impl Future<Output = Notification> + Send {
+        std::future::pending()
+    }
+
+    /// The peer has answered the notification that was given last.
+    fn event_answered(&mut self, status: Status) {
+        let _ = status;
+    }
+
     /// Whether this operation of a normalized service is offered in contexts that were accepted for this SOP class.
     fn offers(&self, operation: CommandField, service: &Uid) -> bool {
         let _ = (operation, service);
@@ -58,6 +68,21 @@ pub trait Services: Send {
         drop(request);
         std::future::ready(Status::UNRECOGNIZED_OPERATION.into())
     }
+}
+
+/// An N-EVENT-REPORT-RQ for the peer, between its own requests (PS3.7 10.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// SOP class, and abstract syntax of the context to send it in.
+    pub sop_class: Uid,
+    /// Affected SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Event Type ID.
+    pub event_type: u16,
+    /// The transfer syntax of the data set: that of a context of this association.
+    pub transfer_syntax: Uid,
+    /// The bytes of the data set.
+    pub data_set: Phi<Vec<u8>>,
 }
 
 /// Sends objects to a third. Dropped where the association ends; then no more are sent.

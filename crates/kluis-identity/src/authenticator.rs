@@ -125,14 +125,22 @@ impl Authenticator {
         Ok(Principal::Device { ae: ae.into(), key_fingerprint, rights })
     }
 
+    /// The enrolled device with this AE title. `None` where there is none or its enrolment has ended.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub async fn enrolled(&self, ae: &AeTitle, now: OffsetDateTime) -> Result<Option<Device>, DirectoryError> {
+        let device = self.directory.device(ae).await?;
+        Ok(device.filter(|device| now < device.expires_at))
+    }
+
     /// The enrolled device with this AE title, to be called where it listens. `None` where there is none, its enrolment has
     /// ended, or nobody has said where it listens: for whoever asks these are alike.
     ///
     /// # Errors
     /// [`DirectoryError`]
     pub async fn destination(&self, ae: &AeTitle, now: OffsetDateTime) -> Result<Option<Device>, DirectoryError> {
-        let device = self.directory.device(ae).await?;
-        Ok(device.filter(|device| now < device.expires_at && device.address.is_some()))
+        Ok(self.enrolled(ae, now).await?.filter(|device| device.address.is_some()))
     }
 
     /// The program that holds this bearer token.

@@ -32,6 +32,9 @@ pub struct NewJob {
     pub created_at: OffsetDateTime,
     /// Not to be done before.
     pub due_at: OffsetDateTime,
+    /// Where in the packs its object stands, where it has one: until [`Outbox::forget`] has passed it, the job is remembered
+    /// when it is done.
+    pub place: Option<Reached>,
 }
 
 /// A job.
@@ -60,7 +63,7 @@ pub struct Backlog {
     pub due_at: OffsetDateTime,
 }
 
-/// A place in the packs up to which something has been done.
+/// A place in the packs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reached {
     /// Number of the pack.
@@ -72,9 +75,8 @@ pub struct Reached {
 /// The jobs of one node.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Adds jobs and notes how far that has come in the packs, all in one transaction. `false` for each job that is there
-    /// already, which stays as it is.
-    async fn add(&self, jobs: Vec<NewJob>, reached: Option<Reached>) -> Result<Vec<bool>, IndexError>;
+    /// Adds jobs, all in one transaction. `false` for each job that is there already, done or not, which stays as it is.
+    async fn add(&self, jobs: Vec<NewJob>) -> Result<Vec<bool>, IndexError>;
 
     /// Jobs of a kind that are due, for one destination or all: the highest priority first, then the oldest.
     async fn due(
@@ -85,8 +87,11 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Job>, IndexError>;
 
-    /// These are done.
-    async fn remove(&self, ids: Vec<i64>) -> Result<(), IndexError>;
+    /// These are done: gone at once, or remembered where they have a place.
+    async fn finish(&self, ids: Vec<i64>) -> Result<(), IndexError>;
+
+    /// Forgets done jobs whose place is before this.
+    async fn forget(&self, before: Reached) -> Result<(), IndexError>;
 
     /// These were tried in vain, and are due again then.
     async fn postpone(&self, ids: Vec<i64>, due_at: OffsetDateTime) -> Result<(), IndexError>;
@@ -94,6 +99,6 @@ pub trait Outbox: Send + Sync {
     /// What waits, by kind and destination.
     async fn backlog(&self) -> Result<Vec<Backlog>, IndexError>;
 
-    /// How far [`Outbox::add`] has come.
-    async fn reached(&self) -> Result<Option<Reached>, IndexError>;
+    /// Looks at every page; what is wrong, in words.
+    async fn check(&self) -> Result<Vec<String>, IndexError>;
 }

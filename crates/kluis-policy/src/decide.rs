@@ -83,6 +83,7 @@ fn device_right(operation: &Operation) -> DeviceNeed {
         Operation::Search { .. } => DeviceNeed::Right(DeviceRight::Find),
         Operation::Retrieve { .. } => DeviceNeed::Right(DeviceRight::Get),
         Operation::Move { .. } => DeviceNeed::Right(DeviceRight::Move),
+        Operation::Commit => DeviceNeed::Right(DeviceRight::Commit),
         Operation::ReadLedger { .. }
         | Operation::ViewConsole
         | Operation::ViewUpload
@@ -104,7 +105,7 @@ fn role_includes(role: Role, operation: &Operation) -> bool {
         // a session may always be ended, and the description of the API says nothing about patients
         Operation::SignOut | Operation::ReadApiDescription => true,
         // people and programs fetch; where a device listens is for devices to ask
-        Operation::Echo | Operation::Move { .. } => false,
+        Operation::Echo | Operation::Move { .. } | Operation::Commit => false,
         Operation::Store { .. } | Operation::ViewUpload => matches!(role, Admin | Uploader),
         Operation::Search { .. } | Operation::Retrieve { .. } | Operation::ViewViewer => {
             matches!(role, Admin | Radiologist | Referrer)
@@ -151,6 +152,7 @@ mod tests {
             Operation::Search { level: Level::Instance },
             Operation::Retrieve { target: target.clone() },
             Operation::Move { target, destination: "WORKSTATION".parse().unwrap() },
+            Operation::Commit,
             Operation::ReadLedger { log: LogName::Objects },
             Operation::ReadLedger { log: LogName::Audit },
             Operation::ViewConsole,
@@ -209,7 +211,7 @@ mod tests {
             assert_eq!(allowed(&person(role), &facts), expected, "{role}");
         }
         let mut admin: Vec<&str> = operations().iter().map(Operation::name).collect();
-        admin.retain(|name| !["echo", "move"].contains(name));
+        admin.retain(|name| !["echo", "move", "commit"].contains(name));
         assert_eq!(allowed(&person(Role::Admin), &facts), admin);
     }
 
@@ -222,7 +224,8 @@ mod tests {
             ("find", vec!["echo", "search-studies", "search-series", "search-instances"]),
             ("get", vec!["echo", "retrieve"]),
             ("move", vec!["echo", "move"]),
-            ("commit,worklist", vec!["echo"]),
+            ("commit", vec!["echo", "commit"]),
+            ("worklist", vec!["echo"]),
         ] {
             assert_eq!(allowed(&device(rights), &facts), expected, "{rights}");
         }

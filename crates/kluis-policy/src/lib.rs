@@ -6,7 +6,9 @@
 mod decide;
 mod operation;
 mod principal;
+mod route;
 
 pub use decide::{Decision, Denial, Facts, RowFilter, decide};
 pub use operation::{Door, Level, LogName, Operation, Target};
 pub use principal::{DeviceRight, DeviceRights, ParseRightError, ParseRoleError, Principal, Role, Transport};
+pub use route::{Condition, Hours, ParseHoursError, Route};

@@ -94,6 +94,8 @@ pub enum Operation {
         /// To which enrolled device.
         destination: AeTitle,
     },
+    /// Ask whether objects are kept and whole (storage commitment, PS3.4 Annex J).
+    Commit,
     /// Read the files of a log.
     ReadLedger {
         /// Which log.
@@ -138,6 +140,7 @@ impl Operation {
             Self::Search { level: Level::Instance } => "search-instances",
             Self::Retrieve { .. } => "retrieve",
             Self::Move { .. } => "move",
+            Self::Commit => "commit",
             Self::ReadLedger { log: LogName::Objects } => "read-objects-log",
             Self::ReadLedger { log: LogName::Audit } => "read-audit-log",
             Self::ViewConsole => "view-console",

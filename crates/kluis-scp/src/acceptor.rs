@@ -89,10 +89,8 @@ mod tests {
 
     #[test]
     fn b07_classes_that_are_not_offered_are_refused() {
-        // private, worklist, storage commitment, a non-patient object
-        for class in
-            ["1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.31", "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.38.1"]
-        {
+        // private, worklist, a non-patient object
+        for class in ["1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.31", "1.2.840.10008.5.1.4.38.1"] {
             let refused = results(vec![(class.to_owned(), vec!["1.2.840.10008.1.2"])]);
             assert_eq!(refused[0].0, ContextResult::AbstractSyntaxNotSupported, "{class}");
         }

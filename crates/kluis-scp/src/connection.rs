@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use kluis_dicom::{AeTitle, Uid};
 use kluis_dimse::{
     Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, NormalizedRequest,
-    NormalizedResponse, Outcome, PromptTcp, Refusal, Services, StoreRequest,
-    command::CommandField,
+    NormalizedResponse, Notification, Outcome, PromptTcp, Refusal, Services, StoreRequest,
+    command::{CommandField, Status},
     driver::{self, Config, How},
     pdu::reject_reason,
 };
@@ -185,5 +185,13 @@ impl<H: House> Services for Admitted<'_, H> {
 
     async fn normalized(&mut self, request: NormalizedRequest) -> NormalizedResponse {
         self.services.normalized(request).await
+    }
+
+    async fn next_event(&mut self) -> Notification {
+        self.services.next_event().await
+    }
+
+    fn event_answered(&mut self, status: Status) {
+        self.services.event_answered(status);
     }
 }

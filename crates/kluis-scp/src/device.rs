@@ -5,19 +5,22 @@ use std::{net::IpAddr, sync::Arc};
 use kluis_archive::{Archive, Origin};
 use kluis_dicom::{AeTitle, Uid, sop_class};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, Outcome, Refusal, Services,
-    StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, NormalizedRequest,
+    NormalizedResponse, Notification, Outcome, Refusal, Services, StoreRequest,
     command::{CommandField, Status},
     pdu::ExtendedNegotiation,
 };
 use kluis_identity::{Authenticator, Cause};
 use kluis_policy::{Door, Principal};
+use tokio::sync::watch;
 
 use crate::{
     SERVICES,
+    commitment::{self, Commitments, Listening},
     connection::{Caller, House},
     dialer::Dialer,
     find::{self, Asker, Found},
+    forward,
     get::{self, Retrieved, StillProved},
     query::{Agreement, FIND_CLASSES},
     storage::{self, ObjectSink},
@@ -31,13 +34,14 @@ pub struct Edge {
     archive: Archive,
     authenticator: Arc<Authenticator>,
     dialer: Dialer,
+    commitments: Arc<Commitments>,
 }
 
 impl Edge {
     /// The edge of this archive.
     #[must_use]
     pub fn new(archive: Archive, authenticator: Arc<Authenticator>, dialer: Dialer) -> Self {
-        Self { archive, authenticator, dialer }
+        Self { archive, authenticator, dialer, commitments: Arc::default() }
     }
 }
 
@@ -45,7 +49,7 @@ impl House for Edge {
     type Services = DeviceServices;
 
     fn services(&self, caller: Caller) -> DeviceServices {
-        DeviceServices { edge: self.clone(), caller, association: None }
+        DeviceServices { edge: self.clone(), caller, association: None, listening: None }
     }
 
     async fn note_unproved(&self, source: IpAddr) {
@@ -60,6 +64,8 @@ pub(crate) struct DeviceServices {
     edge: Edge,
     caller: Caller,
     association: Option<Association>,
+    /// Since the device asked for a commitment.
+    listening: Option<Listening>,
 }
 
 /// What was said in negotiation.
@@ -195,6 +201,47 @@ impl Services for DeviceServices {
         let (dialer, originator) = (self.edge.dialer.clone(), proof.calling.clone());
         transfer::begin(self.asker(principal)?, request, proof, dialer, originator).await
     }
+
+    fn offers(&self, operation: CommandField, service: &Uid) -> bool {
+        is_offered(operation, service).is_ok()
+    }
+
+    async fn normalized(&mut self, request: NormalizedRequest) -> NormalizedResponse {
+        let principal = match self.principal_of_message().await {
+            Ok(principal) => principal,
+            Err(outcome) => return outcome.into(),
+        };
+        let Some(Association { calling, .. }) = &self.association else {
+            return Outcome::from(Status::PROCESSING_FAILURE).into();
+        };
+        let (archive, commitments) = (&self.edge.archive, &self.edge.commitments);
+        if self.listening.is_none() {
+            self.listening = Some(commitments.listen(calling, &request.transfer_syntax));
+        }
+        commitment::answer(archive, &principal, origin(self.caller.source), calling, commitments, &request).await
+    }
+
+    async fn next_event(&mut self) -> Notification {
+        match &mut self.listening {
+            Some(listening) => listening.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn event_answered(&mut self, status: Status) {
+        if let Some(listening) = &mut self.listening {
+            listening.answered(status);
+        }
+    }
+}
+
+/// What this edge does of itself, until `shutdown` turns true.
+pub async fn work(edge: Edge, shutdown: watch::Receiver<bool>) {
+    let Edge { archive, dialer, commitments, .. } = edge;
+    tokio::join!(
+        commitment::serve(archive.clone(), dialer.clone(), commitments, shutdown.clone()),
+        forward::serve(archive, dialer, shutdown),
+    );
 }
 
 /// A context is accepted for a SOP class, whatever the command: C-FIND in one for images is nothing that we offer.

@@ -6,6 +6,7 @@ use kluis_dicom::{AeTitle, implementation};
 use kluis_dimse::{
     PromptTcp,
     limits::Timing,
+    pdu::RoleSelection,
     requestor::{Association, Failure, Offer, Proposal},
 };
 use kluis_identity::{Authenticator, Device, IssuedCertificate, tls::destination_config};
@@ -63,12 +64,22 @@ impl Dialer {
         Self { authenticator, own: Arc::new(own), calling, timing: Timing::default(), shutdown }
     }
 
+    /// Our AE title.
+    pub(crate) fn title(&self) -> &AeTitle {
+        &self.calling
+    }
+
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
     }
 
-    /// Asks the device for an association with these contexts.
-    pub(crate) async fn call(&self, device: &Device, contexts: Vec<Offer>) -> Result<Called, DialError> {
+    /// Asks the device for an association with these contexts and roles.
+    pub(crate) async fn call(
+        &self,
+        device: &Device,
+        contexts: Vec<Offer>,
+        roles: Vec<RoleSelection>,
+    ) -> Result<Called, DialError> {
         let address = device.address.as_deref().ok_or(DialError::Address)?;
         let stream = timeout(limits::CONNECT, TcpStream::connect(address)).await;
         let stream = stream.unwrap_or_else(|late| Err(late.into())).and_then(PromptTcp::new);
@@ -79,7 +90,7 @@ impl Dialer {
             calling: self.calling.clone(),
             called: device.ae.clone(),
             contexts,
-            roles: Vec::new(),
+            roles,
             extended: Vec::new(),
             identity: None,
             implementation_class_uid: implementation::class_uid(),

@@ -339,7 +339,7 @@ async fn fetch(archive: &Archive, holding: &Disclosed<Holding>, at: usize, taken
     let instance = holding.instances.get(at)?;
     let mut content = None;
     if let Some(transfer_syntax) = chosen(&instance.ids.sop_class, &instance.transfer_syntax, taken) {
-        match open(archive, holding, at, &transfer_syntax).await {
+        match DataSet::open(archive, holding, at, &transfer_syntax).await {
             Ok(body) => content = body.map(|body| (transfer_syntax, body)),
             Err(error) => tracing::error!(%error, "an object cannot be read"),
         }
@@ -360,24 +360,27 @@ fn chosen(sop_class: &Uid, stored: &Uid, taken: &[Context]) -> Option<Uid> {
     as_stored.or_else(rewritten).map(|context| context.transfer_syntax.clone())
 }
 
-async fn open(
-    archive: &Archive,
-    holding: &Disclosed<Holding>,
-    at: usize,
-    transfer_syntax: &Uid,
-) -> Result<Option<DataSet>, RetrieveError> {
-    let instance = holding.instances.get(at).ok_or(RetrieveError::NotFound)?;
-    let reader = archive.open_instance(holding, instance).await?;
-    let mut rest = match instance.transfer_syntax == *transfer_syntax {
-        true => reader.data_set().boxed(),
-        false => match reader.data_set_in(transfer_syntax.as_str()) {
-            Some(rewritten) => rewritten.bytes,
-            None => return Ok(None),
-        },
-    };
-    // damage is met here rather than in the middle of a sub-operation, where the whole association would have to end
-    let first = rest.next().await.transpose()?;
-    Ok(Some(DataSet { first, rest }))
+impl DataSet {
+    /// Opens an object of a holding, in this transfer syntax; `None` where that would need a codec.
+    pub(crate) async fn open(
+        archive: &Archive,
+        holding: &Disclosed<Holding>,
+        at: usize,
+        transfer_syntax: &Uid,
+    ) -> Result<Option<Self>, RetrieveError> {
+        let instance = holding.instances.get(at).ok_or(RetrieveError::NotFound)?;
+        let reader = archive.open_instance(holding, instance).await?;
+        let mut rest = match instance.transfer_syntax == *transfer_syntax {
+            true => reader.data_set().boxed(),
+            false => match reader.data_set_in(transfer_syntax.as_str()) {
+                Some(rewritten) => rewritten.bytes,
+                None => return Ok(None),
+            },
+        };
+        // damage is met here rather than in the middle of a sub-operation, where the whole association would have to end
+        let first = rest.next().await.transpose()?;
+        Ok(Some(Self { first, rest }))
+    }
 }
 
 /// The data set of one object.

@@ -5,10 +5,12 @@
 
 mod acceptor;
 mod answer;
+mod commitment;
 mod connection;
 mod device;
 mod dialer;
 mod find;
+mod forward;
 mod get;
 pub mod limits;
 mod listener;
@@ -20,7 +22,7 @@ mod storage;
 mod transfer;
 mod verification;
 
-pub use device::Edge;
+pub use device::{Edge, work};
 pub use dialer::Dialer;
 pub use listener::{Settings, serve};
 pub use service::{SERVICES, Service};

@@ -50,5 +50,38 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 /// SOP Instance UIDs in a list of those that failed; more do not fit one value of explicit VR.
 pub const FAILED_LISTED: usize = 4_096;
 
+/// For the answer of a device to a notification on the association on which it asked.
+pub const COMMITMENT_ANSWER: Duration = Duration::from_secs(10);
+
+/// Between two looks at what has to be told.
+pub const COMMITMENT_LOOK: Duration = Duration::from_secs(5);
+
+/// Until a device that was not reached is called again; twice as long after each time, up to the other one.
+pub const COMMITMENT_PAUSE: Duration = Duration::from_secs(5);
+
+/// See [`COMMITMENT_PAUSE`].
+pub const COMMITMENT_PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a device is tried to be told.
+pub const COMMITMENT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Requests for commitment that are looked at together.
+pub const COMMITMENTS_A_ROUND: u32 = 16;
+
+/// Destinations that are sent to at the same time.
+pub const DESTINATIONS_AT_ONCE: usize = 8;
+
+/// Objects that are sent over one association.
+pub const OUTGOING_A_BATCH: u32 = 500;
+
+/// Between two looks at what has to be sent.
+pub const OUTGOING_LOOK: Duration = Duration::from_secs(5);
+
+/// Until what was not taken is tried again; twice as long after each time, up to the other one.
+pub const OUTGOING_PAUSE: Duration = Duration::from_secs(2);
+
+/// See [`OUTGOING_PAUSE`].
+pub const OUTGOING_PAUSE_MAX: Duration = Duration::from_secs(1800);
+
 /// Studies of a patient that are retrieved together.
 pub const PATIENT_STUDIES: u32 = 200;

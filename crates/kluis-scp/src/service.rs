@@ -3,7 +3,10 @@
 use kluis_dicom::sop_class::{self, SopClass, SopClassKind};
 use kluis_dimse::command::CommandField;
 
-use crate::query::{FIND_CLASSES, GET_CLASSES, MOVE_CLASSES};
+use crate::{
+    commitment::PUSH_MODEL,
+    query::{FIND_CLASSES, GET_CLASSES, MOVE_CLASSES},
+};
 
 /// One service class of which this node is provider (SCP).
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +85,13 @@ pub const SERVICES: &[Service] = &[
         operation: "move",
         offered: Offered::These(MOVE_CLASSES),
     },
+    Service {
+        name: "Storage Commitment",
+        clause: "PS3.4 Annex J",
+        command: CommandField::N_ACTION_RQ,
+        operation: "commit",
+        offered: Offered::These(&[PUSH_MODEL]),
+    },
 ];
 
 #[cfg(test)]
@@ -98,10 +108,11 @@ mod tests {
         let store = Operation::Store { study: None };
         let (target, destination) = (Target::study("1.2".parse().unwrap()), "WORKSTATION".parse().unwrap());
         let transfer = Operation::Move { target, destination };
-        let expected = [&Operation::Echo, &store, &search, &retrieve, &transfer].map(Operation::name);
+        let expected =
+            [&Operation::Echo, &store, &search, &retrieve, &transfer, &Operation::Commit].map(Operation::name);
         assert_eq!(operations, expected);
         let counts: Vec<_> = SERVICES.iter().map(|service| service.sop_classes().count()).collect();
-        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3, 3]);
+        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3, 3, 1]);
         assert!(counts[1] > 150, "{counts:?}");
     }
 }

@@ -170,7 +170,7 @@ impl Move {
     }
 
     async fn call(&self, kinds: &[(Uid, Uid)]) -> Option<Called> {
-        match self.dialer.call(&self.destination, offers(kinds.iter())).await {
+        match self.dialer.call(&self.destination, offers(kinds.iter()), Vec::new()).await {
             Ok(association) => Some(association),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Work on the index.
     #[command(subcommand)]
     Index(IndexCommand),
+    /// The rules by which arriving objects are sent on: `[[route]]` in kluis.toml.
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Use another DICOM node: ask whether it is there, send, search, have sent, fetch, ask for commitment. Needs no data
     /// directory.
     #[command(subcommand)]
@@ -250,6 +253,22 @@ pub(crate) struct CheckpointArgs {
     /// Save to this folder, best on another machine: LOG-SIZE.checkpoint (a signed note) and LOG.vkey (its key).
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// List the rules.
+    List,
+    /// Say which rules would take a file, and why.
+    Test {
+        /// A DICOM file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// As if this device had sent it.
+        #[arg(long, value_name = "AE")]
+        from: Option<String>,
+    },
 }
 
 /// The index.

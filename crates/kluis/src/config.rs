@@ -1,11 +1,13 @@
 //! `DIR/kluis.toml`: one file, unknown keys refused, secrets only as paths of files.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use kluis_policy::Route;
 use serde::{Deserialize, Serialize};
 
 /// The file as a whole. Every key may be left out.
@@ -22,7 +24,68 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// When series are sealed.
     pub(crate) seal: SealConfig,
+    /// Where arriving objects are sent.
+    pub(crate) route: Vec<RouteConfig>,
 }
+
+/// `[[route]]`: where arriving objects are sent. All conditions must hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteConfig {
+    /// What people call it.
+    pub(crate) name: String,
+    /// AE titles of enrolled devices that have an address.
+    pub(crate) to: Vec<String>,
+    /// AE titles of senders; without them, whoever.
+    #[serde(default)]
+    pub(crate) from: Vec<String>,
+    /// Keywords of attributes, each with patterns (`*`, `?`) of which one must match: `Modality = ["CT", "MR"]`.
+    #[serde(default, rename = "match")]
+    pub(crate) attributes: BTreeMap<String, Vec<String>>,
+    /// When objects are sent, UTC: `18:00-06:00`. Without it, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hours: Option<String>,
+    /// The higher, the earlier.
+    #[serde(default)]
+    pub(crate) priority: i64,
+}
+
+impl RouteConfig {
+    fn read(&self) -> Result<Route> {
+        ensure!(!self.to.is_empty(), "`to` names no device");
+        let to = self.to.iter().map(|ae| ae.parse().with_context(|| format!("`to`: `{ae}` is no AE title")));
+        for (keyword, patterns) in &self.attributes {
+            ensure!(ROUTED.contains(&keyword.as_str()), "`match`: `{keyword}` is none of {}", ROUTED.join(", "));
+            ensure!(!patterns.is_empty(), "`match`: `{keyword}` has no pattern");
+        }
+        Ok(Route {
+            name: self.name.clone(),
+            to: to.collect::<Result<_>>()?,
+            from: self.from.clone(),
+            attributes: self.attributes.iter().map(|(keyword, wanted)| (keyword.clone(), wanted.clone())).collect(),
+            hours: self.hours.as_deref().map(str::parse).transpose().context("`hours`")?,
+            priority: self.priority,
+        })
+    }
+}
+
+/// Attributes that rules can look at: what is kept of each object.
+const ROUTED: &[&str] = &[
+    "AccessionNumber",
+    "BodyPartExamined",
+    "ImageType",
+    "InstitutionName",
+    "Manufacturer",
+    "Modality",
+    "PatientID",
+    "ProtocolName",
+    "ReferringPhysicianName",
+    "SOPClassUID",
+    "SeriesDescription",
+    "StationName",
+    "StudyDescription",
+    "StudyID",
+];
 
 /// `[https]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -108,6 +171,12 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}; make a vault with `kluis init` first", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+
+    /// The rules by which arriving objects are sent on.
+    pub(crate) fn routes(&self) -> Result<Vec<Route>> {
+        let read = |route: &RouteConfig| route.read().with_context(|| format!("kluis.toml: [[route]] {}", route.name));
+        self.route.iter().map(read).collect()
     }
 
     /// Writes `DIR/kluis.toml`.

@@ -43,6 +43,11 @@ impl DataDir {
         self.index().join("directory.db")
     }
 
+    /// What is still to be done for others; not derived from anything.
+    pub(crate) fn outbox(&self) -> PathBuf {
+        self.index().join("outbox.db")
+    }
+
     pub(crate) fn index(&self) -> PathBuf {
         self.0.join("index")
     }

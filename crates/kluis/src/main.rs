@@ -89,6 +89,7 @@ async fn run(cli: Cli) -> Result<u8> {
         Command::Init(args) => command::init::run(&dir, args, &output).await?,
         Command::Serve(args) => command::serve::run(&dir, args, &output).await?,
         Command::Index(command) => command::index::run(&dir, command, &output).await?,
+        Command::Route(command) => command::route::run(&dir, command, &output).await?,
         command => return with_stores(&dir, command, &output).await,
     }
     Ok(DONE)
@@ -130,7 +131,7 @@ async fn one(dir: &DataDir, client: &Client, command: &Command, output: &Output)
         Command::Verify(args) => return Ok(found(command::verify::run(client, args, output).await?, FOUND)),
         Command::Checkpoint(args) => command::checkpoint::run(client, args, output).await?,
         Command::Init(_) | Command::Serve(_) | Command::Demo(_) | Command::Import(_) | Command::Index(_) => {}
-        Command::Dicom(_) => {}
+        Command::Dicom(_) | Command::Route(_) => {}
     }
     Ok(DONE)
 }

@@ -8,7 +8,7 @@ use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
@@ -57,6 +57,8 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     );
     let key_table = SqliteKeyTable::open(&dir.key_table(), &keys.derive("keytable/1"))
         .context("cannot open the table of study keys")?;
+    let outbox = SqliteOutbox::open(&dir.outbox(), &keys.derive("outbox/1"))
+        .context("cannot open the outbox; without it, what is still to be sent is forgotten")?;
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&directory)));
     let (vault, gaps) = open_vault(dir, index.as_ref()).await?;
     let parts = Parts {
@@ -67,6 +69,7 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
         vault,
         gaps,
         key_table: Arc::new(key_table),
+        outbox: Arc::new(outbox),
         keys,
         index,
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
@@ -75,6 +78,7 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
         memory_bytes: config.limits.memory_bytes,
         limits: Limits { object_bytes: config.limits.object_bytes, ..Limits::default() },
         seal_after: Duration::from_secs(config.seal.quiet_s),
+        routes: config.routes()?.into(),
         floor: Floor::new(
             Arc::new(Disks::new([dir.packs(), dir.index(), dir.ledger(), dir.keys()])),
             config.limits.free_bytes,

@@ -18,7 +18,7 @@ use kluis_dicom::{
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
@@ -86,6 +86,7 @@ pub async fn open_with(
     let directory: Arc<dyn Directory> =
         Arc::new(SqliteDirectory::open(&dir.join("directory.db"), &keys.derive("directory/1")).unwrap());
     let authority = Arc::new(CertificateAuthority::create(clock.now()).unwrap());
+    let outbox = Arc::new(SqliteOutbox::open(&dir.join("outbox.db"), &keys.derive("outbox/1")).unwrap());
     let parts = Parts {
         authenticator: Arc::new(Authenticator::new(Arc::clone(&directory))),
         registrar: Registrar::new(directory, authority),
@@ -94,6 +95,7 @@ pub async fn open_with(
         index,
         vault,
         gaps,
+        outbox,
         objects,
         audit,
         clock,

@@ -11,7 +11,7 @@ use kluis_archive::{Archive, Clock, Parts, Settings};
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider, StudyKeys};
 use kluis_ledger::Log;
@@ -177,6 +177,8 @@ impl Machine {
         let gaps = vault.recover(safe).await.map_err(text)?.gaps;
         let site = site();
         let study_keys = keys.study_keys(Arc::clone(&table) as _);
+        let outbox = self.folder.path().join("outbox.db");
+        let outbox = Arc::new(SqliteOutbox::open(&outbox, &keys.derive("outbox/1")).unwrap());
         let parts = Parts {
             authenticator: Arc::new(Authenticator::new(Arc::clone(&site.directory))),
             registrar: Registrar::new(Arc::clone(&site.directory), Arc::clone(&site.authority)),
@@ -185,6 +187,7 @@ impl Machine {
             index: counted,
             vault: Arc::clone(&vault) as _,
             gaps,
+            outbox,
             objects: Arc::clone(&objects),
             audit: Arc::clone(&audit),
             clock: Arc::clone(&self.clock) as _,

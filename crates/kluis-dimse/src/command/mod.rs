@@ -12,7 +12,7 @@ mod status;
 pub use field::CommandField;
 pub(crate) use message::NO_DATA_SET;
 pub use message::{Counts, Message, NormalizedCommand, NormalizedReply, OtherRequest, Reply, Response, StoreCommand};
-pub use request::{cancel_command, request_command, store_command};
+pub use request::{cancel_command, event_command, request_command, store_command};
 pub use set::{CommandSet, element};
 pub use status::Status;
 

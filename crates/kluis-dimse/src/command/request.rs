@@ -32,6 +32,19 @@ pub fn store_command(message_id: u16, sop_class: &Uid, sop_instance: &Uid) -> Co
     set
 }
 
+/// N-EVENT-REPORT-RQ with a data set (PS3.7 10.3.1.1).
+#[must_use]
+pub fn event_command(message_id: u16, sop_class: &Uid, sop_instance: &Uid, event_type: u16) -> CommandSet {
+    let mut set = CommandSet::default();
+    set.set_uid(element::AFFECTED_SOP_CLASS_UID, sop_class);
+    set.set_us(element::COMMAND_FIELD, CommandField::N_EVENT_REPORT_RQ.0);
+    set.set_us(element::MESSAGE_ID, message_id);
+    set.set_us(element::DATA_SET_TYPE, DATA_SET);
+    set.set_uid(element::AFFECTED_SOP_INSTANCE_UID, sop_instance);
+    set.set_us(element::EVENT_TYPE_ID, event_type);
+    set
+}
+
 /// C-CANCEL-RQ of the operation with this message id (PS3.7 9.3.2.3).
 #[must_use]
 pub fn cancel_command(message_id: u16) -> CommandSet {

@@ -35,6 +35,8 @@ impl Status {
     pub const NO_SUCH_ACTION: Self = Self(0x0123);
     /// Not authorised (PS3.7 C.5.19).
     pub const NOT_AUTHORIZED: Self = Self(0x0124);
+    /// Duplicate Transaction UID (PS3.3 C.14.1.1).
+    pub const DUPLICATE_TRANSACTION_UID: Self = Self(0x0131);
     /// Unrecognised operation (PS3.7 C.5.24).
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
     /// Mistyped argument (PS3.7 C.5).

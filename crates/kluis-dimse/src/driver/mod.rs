@@ -7,6 +7,7 @@ pub(crate) mod connection;
 mod find;
 mod get;
 mod normalized;
+mod notify;
 pub(crate) mod outgoing;
 mod session;
 mod transfer;

@@ -34,6 +34,8 @@ pub(super) struct Session<'a, S, V: Services> {
     pub(super) under_way: UnderWay<V::Sink>,
     /// Of the last request that we sent.
     pub(super) own_message_id: u16,
+    /// Of the notification that we sent and that is not answered.
+    pub(super) awaited_event: Option<u16>,
     /// Of the C-MOVE whose identifier is coming in.
     pub(super) move_destination: Option<AeTitle>,
     messages: u64,
@@ -79,6 +81,7 @@ where
             send_maximum: limits::PDU_SENT,
             under_way: UnderWay::Nothing,
             own_message_id: 0,
+            awaited_event: None,
             move_destination: None,
             messages: 0,
         }
@@ -147,7 +150,7 @@ where
                 UnderWay::Nothing => Patience::Message,
                 UnderWay::Command { .. } | UnderWay::DataSet { .. } => Patience::Rest,
             };
-            match self.connection.next(patience).await? {
+            match self.arrived(patience).await? {
                 Arrived::Data => {
                     self.machine.on(Event::Data);
                 }
@@ -226,7 +229,7 @@ where
             Message::Cancel(_) => Ok(()),
             Message::Normalized(command) => self.normalized_begun(context_id, command).await,
             Message::Other(request) => self.answer(context_id, request, Status::UNRECOGNIZED_OPERATION.into()).await,
-            Message::Response(response) => Err(Violation::UnexpectedResponse(response.field.0).into()),
+            Message::Response(response) => self.event_answered(response),
         }
     }
 

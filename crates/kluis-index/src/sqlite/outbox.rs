@@ -7,16 +7,18 @@ use rusqlite::{Connection, Row, params};
 use time::OffsetDateTime;
 
 use super::{
+    check,
     column::get,
     connection::Profile,
-    database::{Database, change, collect, first},
+    database::{Database, change, collect},
     schema,
 };
 use crate::{Backlog, IndexError, Job, JobKind, NewJob, Outbox, Reached};
 
 const PROFILE: Profile = Profile { schema: &schema::OUTBOX, is_durable: true, cache_kib: 4 << 10, readers: 2 };
 
-const COLUMNS: &str = "job_key, kind, destination, subject, payload, priority, created_at, due_at, attempts";
+const COLUMNS: &str =
+    "job_key, kind, destination, subject, payload, priority, created_at, due_at, attempts, pack, pack_offset";
 
 /// Jobs in one file.
 pub struct SqliteOutbox {
@@ -35,15 +37,16 @@ impl SqliteOutbox {
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn add(&self, jobs: Vec<NewJob>, reached: Option<Reached>) -> Result<Vec<bool>, IndexError> {
+    async fn add(&self, jobs: Vec<NewJob>) -> Result<Vec<bool>, IndexError> {
         let work = move |connection: &Connection| {
             let mut added = Vec::with_capacity(jobs.len());
             for job in &jobs {
+                let place = job.place.map(|place| Ok((number(place.pack)?, number(place.offset)?))).transpose()?;
                 let count = change(
                     connection,
                     "add job",
                     "INSERT OR IGNORE INTO job (kind, destination, subject, payload, priority, created_at, due_at, \
-                     attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+                     attempts, pack, pack_offset) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9)",
                     params![
                         code(job.kind),
                         job.destination,
@@ -51,14 +54,12 @@ impl Outbox for SqliteOutbox {
                         job.payload,
                         job.priority,
                         job.created_at.unix_timestamp(),
-                        job.due_at.unix_timestamp()
+                        job.due_at.unix_timestamp(),
+                        place.map(|(pack, _)| pack),
+                        place.map(|(_, offset)| offset)
                     ],
                 )?;
                 added.push(count > 0);
-            }
-            if let Some(Reached { pack, offset }) = reached {
-                let (pack, offset) = (number(pack)?, number(offset)?);
-                change(connection, "reach", "INSERT OR REPLACE INTO reached VALUES (1, ?1, ?2)", [pack, offset])?;
             }
             Ok(added)
         };
@@ -80,7 +81,7 @@ impl Outbox for SqliteOutbox {
                     connection,
                     "due jobs",
                     &format!(
-                        "SELECT {COLUMNS} FROM job WHERE kind = ?1 AND destination = ?2 AND due_at <= ?3 ORDER BY \
+                        "SELECT {COLUMNS} FROM job WHERE kind = ?1 AND destination = ?2 AND due_at <= ?3 AND is_done = 0 ORDER BY \
                          priority DESC, job_key LIMIT ?4"
                     ),
                     params![code(kind), destination, now, limit],
@@ -90,7 +91,7 @@ impl Outbox for SqliteOutbox {
                     connection,
                     "due jobs",
                     &format!(
-                        "SELECT {COLUMNS} FROM job WHERE kind = ?1 AND due_at <= ?2 ORDER BY priority DESC, job_key \
+                        "SELECT {COLUMNS} FROM job WHERE kind = ?1 AND due_at <= ?2 AND is_done = 0 ORDER BY priority DESC, job_key \
                          LIMIT ?3"
                     ),
                     params![code(kind), now, limit],
@@ -101,12 +102,22 @@ impl Outbox for SqliteOutbox {
         self.database.read(work).await
     }
 
-    async fn remove(&self, ids: Vec<i64>) -> Result<(), IndexError> {
+    async fn finish(&self, ids: Vec<i64>) -> Result<(), IndexError> {
         let work = move |connection: &Connection| {
             for id in &ids {
-                change(connection, "remove job", "DELETE FROM job WHERE job_key = ?1", [id])?;
+                change(connection, "finish job", "UPDATE job SET is_done = 1 WHERE job_key = ?1 AND pack >= 0", [id])?;
+                change(connection, "remove job", "DELETE FROM job WHERE job_key = ?1 AND is_done = 0", [id])?;
             }
             Ok(())
+        };
+        self.database.write(work).await
+    }
+
+    async fn forget(&self, before: Reached) -> Result<(), IndexError> {
+        let place = (number(before.pack)?, number(before.offset)?);
+        let work = move |connection: &Connection| {
+            let sql = "DELETE FROM job WHERE is_done = 1 AND (pack, pack_offset) < (?1, ?2)";
+            change(connection, "forget jobs", sql, [place.0, place.1]).map(|_| ())
         };
         self.database.write(work).await
     }
@@ -131,7 +142,7 @@ impl Outbox for SqliteOutbox {
             collect(
                 connection,
                 "backlog",
-                "SELECT kind, destination, count(*), total(attempts > 0), min(due_at) FROM job GROUP BY kind, \
+                "SELECT kind, destination, count(*), total(attempts > 0), min(due_at) FROM job WHERE is_done = 0 GROUP BY kind, \
                  destination ORDER BY kind, destination",
                 [],
                 |row| {
@@ -149,13 +160,8 @@ impl Outbox for SqliteOutbox {
         self.database.read(work).await
     }
 
-    async fn reached(&self) -> Result<Option<Reached>, IndexError> {
-        let work = |connection: &Connection| {
-            first(connection, "reached", "SELECT pack, pack_offset FROM reached WHERE one = 1", [], |row| {
-                Ok(Reached { pack: count(get(row, 0)?), offset: count(get(row, 1)?) })
-            })
-        };
-        self.database.read(work).await
+    async fn check(&self) -> Result<Vec<String>, IndexError> {
+        check::file(&self.database, None).await
     }
 }
 
@@ -171,6 +177,7 @@ fn job(row: &Row<'_>) -> Result<Job, IndexError> {
             priority: get(row, 5)?,
             created_at: time(get(row, 6)?)?,
             due_at: time(get(row, 7)?)?,
+            place: place(get(row, 9)?, get(row, 10)?),
         },
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
     })
@@ -195,8 +202,12 @@ fn time(seconds: i64) -> Result<OffsetDateTime, IndexError> {
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| IndexError::Row("job"))
 }
 
+fn place(pack: Option<i64>, offset: Option<i64>) -> Option<Reached> {
+    Some(Reached { pack: count(pack?), offset: count(offset?) })
+}
+
 fn number(value: u64) -> Result<i64, IndexError> {
-    i64::try_from(value).map_err(|_| IndexError::Row("reached"))
+    i64::try_from(value).map_err(|_| IndexError::Row("job"))
 }
 
 fn count(value: i64) -> u64 {
@@ -213,7 +224,8 @@ mod tests {
 
     fn new(kind: JobKind, destination: &str, subject: &str, priority: i64) -> NewJob {
         let (destination, subject) = (destination.to_owned(), subject.to_owned());
-        NewJob { kind, destination, subject, payload: "{}".to_owned(), priority, created_at: NOW, due_at: NOW }
+        let place = (kind == JobKind::Send).then_some(Reached { pack: 3, offset: 4_000_000_000 });
+        NewJob { kind, destination, subject, payload: "{}".to_owned(), priority, created_at: NOW, due_at: NOW, place }
     }
 
     #[tokio::test]
@@ -228,8 +240,7 @@ mod tests {
             new(JobKind::Commitment, "A", "1.1", 0),
             new(JobKind::Send, "A", "1.1", 9),
         ];
-        let reached = Reached { pack: 3, offset: 4_000_000_000 };
-        let added = outbox.add(jobs, Some(reached)).await.unwrap();
+        let added = outbox.add(jobs).await.unwrap();
         assert_eq!(added, [true, true, true, true, false], "one job for each kind, destination and subject");
 
         let subjects = |jobs: &[Job]| -> Vec<String> { jobs.iter().map(|job| job.job.subject.clone()).collect() };
@@ -242,18 +253,25 @@ mod tests {
         outbox.postpone(vec![of_a[0].id], later).await.unwrap();
         assert_eq!(subjects(&outbox.due(JobKind::Send, Some("A"), NOW, 10).await.unwrap()), ["1.1"]);
         assert_eq!(outbox.due(JobKind::Send, Some("A"), later, 10).await.unwrap()[0].attempts, 1);
-        outbox.remove(vec![of_a[1].id]).await.unwrap();
+        outbox.finish(vec![of_a[1].id]).await.unwrap();
+        let commitment = outbox.due(JobKind::Commitment, None, NOW, 10).await.unwrap();
+        outbox.finish(vec![commitment[0].id]).await.unwrap();
         drop(outbox);
 
         // what was answered is there after a start
         let outbox = SqliteOutbox::open(&path, &[7; 32]).unwrap();
-        assert_eq!(outbox.reached().await.unwrap(), Some(reached));
+        let again = || outbox.add(vec![new(JobKind::Send, "A", "1.1", 0), new(JobKind::Commitment, "A", "1.1", 0)]);
+        assert_eq!(again().await.unwrap(), [false, true], "what is done is remembered where it has a place");
+        outbox.forget(Reached { pack: 3, offset: 4_000_000_000 }).await.unwrap();
+        assert_eq!(again().await.unwrap(), [false, false]);
+        outbox.forget(Reached { pack: 3, offset: 4_000_000_001 }).await.unwrap();
+        assert_eq!(again().await.unwrap(), [true, false]);
         let backlog = outbox.backlog().await.unwrap();
         let told: Vec<_> =
             backlog.iter().map(|of| (of.kind, of.destination.as_str(), of.count, of.tried, of.due_at)).collect();
         assert_eq!(
             told,
-            [(JobKind::Commitment, "A", 1, 0, NOW), (JobKind::Send, "A", 1, 1, later), (JobKind::Send, "B", 1, 0, NOW)]
+            [(JobKind::Commitment, "A", 1, 0, NOW), (JobKind::Send, "A", 2, 1, NOW), (JobKind::Send, "B", 1, 0, NOW)]
         );
     }
 }

@@ -214,13 +214,11 @@ CREATE TABLE job (
   created_at INTEGER NOT NULL,
   due_at INTEGER NOT NULL,
   attempts INTEGER NOT NULL,
+  pack INTEGER,
+  pack_offset INTEGER,
+  is_done INTEGER NOT NULL DEFAULT 0,
   UNIQUE (kind, destination, subject)
 ) STRICT;
-CREATE INDEX job_order ON job (kind, destination, priority DESC, job_key);
-
-CREATE TABLE reached (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  pack INTEGER NOT NULL,
-  pack_offset INTEGER NOT NULL
-) STRICT;
+CREATE INDEX job_order ON job (kind, destination, priority DESC, job_key) WHERE is_done = 0;
+CREATE INDEX job_done ON job (pack, pack_offset) WHERE is_done = 1;
 ";

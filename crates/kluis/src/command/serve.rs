@@ -92,6 +92,7 @@ pub(crate) async fn start(dir: &DataDir, args: &ServeArgs) -> Result<Running> {
     let doors = vec![
         door("https", serve_tls(https, https_tls, app.clone(), stopping.clone())),
         door("control", serve_control(control, app, stopping.clone())),
+        tokio::spawn(kluis_scp::work(edge.clone(), stopping.clone())),
         tokio::spawn(kluis_scp::serve(dicom, dicom_tls, edge, dicom_settings, stopping)),
     ];
     let janitor = Janitor::start(&node.archive);

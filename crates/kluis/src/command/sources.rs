@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// Reads it, in pieces, until nobody takes them any more.
-    pub(crate) fn read(&self, shelf: &ZipShelf, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> Result<()> {
+    pub(super) fn read(&self, shelf: &ZipShelf, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> Result<()> {
         match self {
             Source::File(path) => {
                 let file = File::open(path).context("cannot be opened")?;

@@ -12,7 +12,7 @@ use kluis_archive::{Archive, Parts, Place, Replayed, Settings, VerifyOptions, Ve
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
 };
 use kluis_keys::{KeyRing, RootProvider};
 use kluis_ledger::{LedgerError, Log};
@@ -263,6 +263,8 @@ impl Stage {
         let recovery = vault.recover(safe).await.unwrap();
         let cuts = recovery.cuts.iter().map(|cut| cut.pack).collect();
         let authority = Arc::new(CertificateAuthority::create(kluis_archive::Clock::now(&*self.clock)).unwrap());
+        let outbox = SqliteOutbox::open(&dir.join("outbox.db"), &keys.derive("outbox/1"));
+        let outbox = Arc::new(outbox.map_err(database("outbox.db"))?);
         let parts = Parts {
             authenticator: Arc::new(Authenticator::new(Arc::clone(&directory))),
             registrar: Registrar::new(directory, authority),
@@ -272,6 +274,7 @@ impl Stage {
             index,
             vault,
             gaps: recovery.gaps,
+            outbox,
             objects,
             audit,
         };

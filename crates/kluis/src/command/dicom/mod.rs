@@ -10,9 +10,15 @@ mod object;
 mod send;
 mod transfer;
 
-use anyhow::Result;
+use std::sync::Arc;
 
-use crate::{cli::DicomCommand, command::Output};
+use anyhow::Result;
+use kluis_dicom::part10::Outline;
+
+use crate::{
+    cli::DicomCommand,
+    command::{Output, sources::Source, zip_shelf::ZipShelf},
+};
 
 /// Runs the subcommand; `false` where something could not be done.
 pub(crate) async fn run(command: &DicomCommand, output: &Output) -> Result<bool> {
@@ -24,6 +30,11 @@ pub(crate) async fn run(command: &DicomCommand, output: &Output) -> Result<bool>
         DicomCommand::Get(args) => get::run(args, output).await,
         DicomCommand::Commit(args) => commit::run(args, output).await,
     }
+}
+
+/// What the gate learns of a file.
+pub(super) async fn outline_of(source: &Source, shelf: &Arc<ZipShelf>) -> Result<Outline> {
+    Ok(object::outline(source, shelf).await?.0)
 }
 
 /// Four hexadecimal digits, as the standard writes a status.

@@ -81,7 +81,8 @@ impl FileObject {
     }
 }
 
-async fn outline(source: &Source, shelf: &Arc<ZipShelf>) -> Result<(Outline, u64)> {
+/// Reads a file through the gate; how long it is.
+pub(super) async fn outline(source: &Source, shelf: &Arc<ZipShelf>) -> Result<(Outline, u64)> {
     let mut pieces = read(source, shelf);
     let mut gate = Gate::new(Part10::File, Limits::default())?;
     let mut length = 0_u64;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::support::{
     Server,
     dicomweb::stow,
-    dimse::{Listed, find, get, send, transfer},
+    dimse::{Listed, commit, find, get, send, transfer},
 };
 
 /// What a role gets at a route that needs proof.
@@ -108,6 +108,7 @@ const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[
     ("Query", &[DeviceRight::Find]),
     ("Retrieve", &[DeviceRight::Get]),
     ("Retrieve to a third", &[DeviceRight::Move]),
+    ("Storage Commitment", &[DeviceRight::Commit]),
 ];
 
 #[test]
@@ -236,6 +237,26 @@ fn nothing_is_moved_for_a_stranger_or_a_device_without_the_right() -> Result<()>
         assert_eq!((&one["statuses"], &one["comment"]), (&json!([0x0124]), &Value::Null), "{answer}");
     }
     assert!(listener.accept().is_err(), "the destination was called");
+    Ok(())
+}
+
+/// Storage commitment likewise: whether an object is here is told to who has the right.
+#[test]
+fn nothing_is_committed_to_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    let foreign = stranger.device("NOCOMMIT", "commit")?;
+    let device = server.device("NOCOMMIT", "store,find,get,move")?;
+    let asked = |transaction: &str| json!({ "transaction": transaction, "instances": [["1.2.840.10008.5.1.4.1.1.2", "1.2.3"]], "wait": 1 });
+    let queries = json!([asked("1.2.3.4"), asked(""), { "transaction": "1.2", "instances": [], "action": 9 }]);
+    for identity in [None, Some((foreign.as_path(), "NOCOMMIT"))] {
+        let answer = commit(&server, "NOCOMMIT", identity, &queries)?;
+        assert_eq!((&answer["associated"], &answer["answers"]), (&json!(false), &json!([])), "{answer}");
+    }
+    let answer = commit(&server, "NOCOMMIT", Some((&device, "NOCOMMIT")), &queries)?;
+    assert_eq!(answer["answers"].as_array().map(Vec::len), Some(3), "{answer}");
+    for one in answer["answers"].as_array().context("answers")? {
+        assert_eq!((&one["status"], &one["reports"]), (&json!(0x0124), &json!([])), "{answer}");
+    }
     Ok(())
 }
 

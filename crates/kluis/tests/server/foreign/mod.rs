@@ -1,10 +1,12 @@
 //! Foreign programs at the public doors: DCMTK, pynetdicom, dicomweb-client, aics-tlog, Chromium with OHIF.
 
 mod client;
+mod commitment;
 mod find;
 mod get;
 mod identity;
 mod ledger;
 mod moves;
+mod routes;
 mod same_set;
 mod viewer;

@@ -55,6 +55,13 @@ pub fn transfer(server: &Server, calling: &str, identity: Option<(&Path, &str)>,
     Ok(talk("move.py", server, calling, identity, ("--queries", &list))?.answer)
 }
 
+/// Asks for storage commitment by `commit.py`; what it printed.
+pub fn commit(server: &Server, calling: &str, identity: Option<(&Path, &str)>, queries: &Value) -> Result<Value> {
+    let list = server.beside().join("commitments.json");
+    std::fs::write(&list, serde_json::to_vec(queries)?)?;
+    Ok(talk("commit.py", server, calling, identity, ("--queries", &list))?.answer)
+}
+
 /// Runs a program that knows no TLS against the DICOM door, through a tunnel with the certificate of a device; what it said.
 pub fn tunnelled(server: &Server, (folder, name): (&Path, &str), tool: &str, arguments: &[&str]) -> Result<String> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("path");

@@ -3,6 +3,8 @@
 //! Written by hand so that it costs little next to the server it loads, and so that our own codec does not stand on both
 //! sides. May not contain: what the product needs.
 
+mod retrieval;
+
 use std::{
     io::{Read, Write},
     net::SocketAddr,
@@ -14,6 +16,8 @@ use crate::{
     slices::CT_IMAGE,
     stream::{Stream, Tls},
 };
+
+pub use retrieval::Retrieval;
 
 const VERIFICATION_OF_CONTEXTS: &str = "1.2.840.10008.3.1.1.1";
 const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
@@ -79,17 +83,25 @@ impl Association {
 
 /// A-ASSOCIATE-RQ (PS3.8 9.3.2).
 fn request(calling: &str, called: &str) -> Vec<u8> {
+    let mut context = vec![CONTEXT, 0, 0, 0];
+    item(&mut context, 0x30, CT_IMAGE.as_bytes());
+    item(&mut context, 0x40, EXPLICIT_LITTLE.as_bytes());
+    let mut contexts = Vec::new();
+    item(&mut contexts, 0x20, &context);
+    request_around(calling, called, &contexts, &[])
+}
+
+/// The same around items of presentation contexts and of further user information.
+fn request_around(calling: &str, called: &str, contexts: &[u8], further: &[u8]) -> Vec<u8> {
     let mut body = vec![0, 1, 0, 0];
     body.extend_from_slice(format!("{called:<16.16}{calling:<16.16}").as_bytes());
     body.extend_from_slice(&[0; 32]);
     item(&mut body, 0x10, VERIFICATION_OF_CONTEXTS.as_bytes());
-    let mut context = vec![CONTEXT, 0, 0, 0];
-    item(&mut context, 0x30, CT_IMAGE.as_bytes());
-    item(&mut context, 0x40, EXPLICIT_LITTLE.as_bytes());
-    item(&mut body, 0x20, &context);
+    body.extend_from_slice(contexts);
     let mut user = Vec::new();
     item(&mut user, 0x51, &OUR_MAXIMUM.to_be_bytes());
     item(&mut user, 0x52, b"2.25.161803398874989484820458683436563812");
+    user.extend_from_slice(further);
     item(&mut body, 0x50, &user);
     let mut pdu = vec![1, 0];
     pdu.extend_from_slice(&length32(body.len()));
@@ -103,13 +115,13 @@ fn item(out: &mut Vec<u8>, kind: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// The maximum length that the peer takes, from the body of an A-ASSOCIATE-AC whose only context must be accepted.
+/// The maximum length that the peer takes, from the body of an A-ASSOCIATE-AC whose contexts must all be accepted.
 fn accepted(body: &[u8]) -> Result<u32> {
     let mut maximum = 0;
-    let mut is_accepted = false;
+    let mut is_accepted = true;
     for (kind, value) in items(body.get(68..).unwrap_or_default()) {
         match kind {
-            0x21 => is_accepted = value.get(2) == Some(&0),
+            0x21 => is_accepted &= value.get(2) == Some(&0),
             0x50 => {
                 let length = items(value).find(|(kind, _)| *kind == 0x51).map(|(_, value)| value);
                 maximum = u32::from_be_bytes(length.unwrap_or_default().try_into().context("maximum length")?);
@@ -117,7 +129,7 @@ fn accepted(body: &[u8]) -> Result<u32> {
             _ => {}
         }
     }
-    ensure!(is_accepted, "the peer takes no CT images");
+    ensure!(is_accepted, "the peer does not take all contexts");
     Ok(maximum)
 }
 
@@ -170,16 +182,21 @@ fn pdv(out: &mut Vec<u8>, header: u8, fragment: &[u8]) {
 }
 
 /// Status (0000,0900) of a command set.
-fn status(mut rest: &[u8]) -> Result<u16> {
+fn status(command: &[u8]) -> Result<u16> {
+    Ok(u16::from_le_bytes(value_of(command, 0x0900)?.try_into().context("status")?))
+}
+
+/// The value of an element of a command set.
+fn value_of(mut rest: &[u8], number: u16) -> Result<&[u8]> {
     while let Some((&[_, _, low, high, a, b, c, d], behind)) = rest.split_first_chunk::<8>() {
         let length = usize::try_from(u32::from_le_bytes([a, b, c, d]))?;
         let (value, behind) = behind.split_at_checked(length).context("a command is cut off")?;
-        if u16::from_le_bytes([low, high]) == 0x0900 {
-            return Ok(u16::from_le_bytes(value.try_into().context("status")?));
+        if u16::from_le_bytes([low, high]) == number {
+            return Ok(value);
         }
         rest = behind;
     }
-    bail!("an answer without a status")
+    bail!("a command without (0000,{number:04X})")
 }
 
 fn read_pdu(stream: &mut Stream) -> Result<(u8, Vec<u8>)> {

@@ -23,12 +23,14 @@ pub const KLUIS_BARE: &str = "Kluis (bare)";
 pub const ORTHANC: &str = "Orthanc (TCP_NODELAY=1)";
 /// Orthanc as its package starts it.
 pub const ORTHANC_PLAIN: &str = "Orthanc (plain)";
+/// DCMTK's archive.
+pub const DCMQRSCP: &str = "dcmqrscp (TCP_NODELAY=1)";
 /// nginx with prepared answers.
 pub const NGINX: &str = "nginx";
 /// Seals soon, so that the cases about sealed series need not wait for minutes.
 const SEALING: &str = "[seal]\nquiet_s = 1\n";
 /// What a node tells by itself.
-const QUIETLY: &str = "info";
+pub const QUIETLY: &str = "info";
 /// Tells how long the stages of each store took.
 const BY_STAGE: &str = "info,kluis_archive::stages=debug";
 /// Folders of runs begin so, and end with the process.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     reading::Summary,
-    site::{KLUIS, KLUIS_BARE, NGINX, ORTHANC},
+    site::{DCMQRSCP, KLUIS, KLUIS_BARE, NGINX, ORTHANC},
 };
 
 /// Objects a second that an untouched `storescu` must reach.
@@ -19,6 +19,10 @@ const METADATA_TO_ORTHANC: f64 = 20.0;
 const FRAME_TO_NGINX: f64 = 0.6;
 /// Share of nginx's rate of whole studies.
 const STUDY_TO_NGINX: f64 = 0.8;
+/// Times Orthanc's rate of retrieval over DIMSE.
+const RETRIEVAL_TO_ORTHANC: f64 = 2.0;
+/// Times dcmqrscp's.
+const RETRIEVAL_TO_DCMTK: f64 = 1.0;
 /// Share of the rate without encryption and ledger.
 const FULL_TO_BARE: f64 = 0.85;
 
@@ -56,10 +60,14 @@ pub fn verdicts(summaries: &[Summary]) -> Vec<Verdict> {
     found.extend(rate("storescu", KLUIS, 1).map(|ours| {
         verdict("untouched storescu, one association".to_owned(), ours, STORESCU_RATE, "a fixed rate".to_owned())
     }));
-    let shares: [(&str, &str, &str, &[usize], f64); 4] = [
+    let shares: [(&str, &str, &str, &[usize], f64); 8] = [
         ("metadata", "metadata of 500 slices", ORTHANC, &[1], METADATA_TO_ORTHANC),
         ("frame", "one frame by WADO-RS", NGINX, &[1, 8], FRAME_TO_NGINX),
         ("study", "a whole study by WADO-RS", NGINX, &[1], STUDY_TO_NGINX),
+        ("get", "C-GET of 500 slices, beside Orthanc", ORTHANC, &[1], RETRIEVAL_TO_ORTHANC),
+        ("get", "C-GET of 500 slices, beside dcmqrscp", DCMQRSCP, &[1], RETRIEVAL_TO_DCMTK),
+        ("move", "C-MOVE of 500 slices, beside Orthanc", ORTHANC, &[1], RETRIEVAL_TO_ORTHANC),
+        ("move", "C-MOVE of 500 slices, beside dcmqrscp", DCMQRSCP, &[1], RETRIEVAL_TO_DCMTK),
         ("bare", "C-STORE, encryption and ledger", KLUIS_BARE, &[1, 4, 8], FULL_TO_BARE),
     ];
     for (case, name, other, parallels, share) in shares {

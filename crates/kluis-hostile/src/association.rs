@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use kluis_dicom::Uid;
 use kluis_dimse::{
-    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, NormalizedRequest,
-    NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink, Unreadable,
+    Admission, AssociationRequest, Body, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest,
+    NormalizedRequest, NormalizedResponse, Object, Objects, Outcome, Refusal, Services, StoreRequest, StoreSink,
+    Transfer, Transferred, Unreadable,
     association::{Acceptor, Action, Event, Machine, Role, State, negotiate},
-    command::{CommandField, Status},
+    command::{CommandField, Counts, Status},
     driver::{Config, Ending, How, serve},
     limits::{self, Timing},
     pdu::{self, AssociateRq, ContextResult, Pdu, PduError, PduLimits, ProposedContext, UserInformation},
@@ -208,6 +209,22 @@ impl Objects for NoObjects {
     }
 }
 
+enum NoTransfer {}
+
+impl Transfer for NoTransfer {
+    async fn progress(&mut self) -> Option<Counts> {
+        match *self {}
+    }
+
+    fn cancel(&mut self) {
+        match *self {}
+    }
+
+    fn finish(self) -> Transferred {
+        match self {}
+    }
+}
+
 enum NoBody {}
 
 impl Body for NoBody {
@@ -220,6 +237,7 @@ impl Services for Memory {
     type Sink = Sink;
     type Matches = NoMatches;
     type Objects = NoObjects;
+    type Transfer = NoTransfer;
 
     async fn admit(&mut self, _: &AssociationRequest<'_>) -> Result<Admission, Refusal> {
         Ok(Admission::default())
@@ -244,6 +262,11 @@ impl Services for Memory {
     async fn get(&mut self, request: GetRequest) -> Result<NoObjects, Outcome> {
         assert!(request.identifier.len() <= limits::IDENTIFIER);
         Err(Status::DATA_SET_DOES_NOT_MATCH.into())
+    }
+
+    async fn transfer(&mut self, request: MoveRequest) -> Result<NoTransfer, Outcome> {
+        assert!(request.identifier.len() <= limits::IDENTIFIER);
+        Err(Status::DESTINATION_UNKNOWN.into())
     }
 
     fn offers(&self, operation: CommandField, _: &Uid) -> bool {

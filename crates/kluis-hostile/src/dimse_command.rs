@@ -17,9 +17,11 @@ pub fn dimse_command(data: &[u8]) {
     assert!((bytes.len() - 12) / 8 <= limits::COMMAND_ELEMENTS || set.value(0).is_none());
     let Ok(message) = Message::read(&set) else { return };
     match message {
-        Message::Echo(request) | Message::Find(request) | Message::Get(request) | Message::Other(request) => {
-            answered(request);
-        }
+        Message::Echo(request)
+        | Message::Find(request)
+        | Message::Get(request)
+        | Message::Move(request, _)
+        | Message::Other(request) => answered(request),
         Message::Store(command) => answered(command.request),
         Message::Normalized(command) => {
             assert!(command.request.sop_instance.is_none() || command.names_instance);

@@ -5,6 +5,7 @@ mod disk;
 mod ingest;
 pub mod profiled;
 mod reads;
+mod retrieval;
 mod stow;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub const CASES: &[Case] = &[
     Case { name: "metadata", title: "Metadata of a sealed series of 500 slices, one connection", run: reads::metadata },
     Case { name: "frame", title: "One frame of 0.5 MB a request by WADO-RS", run: reads::frame },
     Case { name: "study", title: "A study of 500 slices as one multipart answer", run: reads::study },
+    Case { name: "get", title: "C-GET of a CT series of 500 slices, one association", run: retrieval::get },
+    Case { name: "move", title: "C-MOVE of a CT series of 500 slices to a `storescp`", run: retrieval::transfer },
     Case { name: "bare", title: "C-STORE with and without encryption and ledger", run: bare::run },
 ];
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{CALLING, Dicom, Server, Web};
+use super::{CALLING, Dicom, Server, Sink, Web};
 use crate::{
     process::{self, Program},
     stream::Tls,
@@ -33,6 +33,18 @@ pub struct Kluis {
 impl Kluis {
     /// Makes a vault in the folder and serves it. `config` is put into its `kluis.toml`; `log` says what it tells.
     pub fn start(binary: &Path, folder: &Path, config: &str, log: &str) -> Result<Self> {
+        Self::start_with(binary, folder, config, log, "store", None)
+    }
+
+    /// The same with these rights for the client, and a device that listens at `sink`.
+    pub fn start_with(
+        binary: &Path,
+        folder: &Path,
+        config: &str,
+        log: &str,
+        rights: &str,
+        sink: Option<SocketAddr>,
+    ) -> Result<Self> {
         let data = folder.join("data");
         command(binary, &data, &["init"])?;
         if !config.is_empty() {
@@ -54,7 +66,11 @@ impl Kluis {
         };
         let identity = folder.join("device");
         let out = identity.to_str().context("folder")?;
-        command(binary, &data, &["device", "add", CALLING, "--allow", "store", "--out", out])?;
+        command(binary, &data, &["device", "add", CALLING, "--allow", rights, "--out", out])?;
+        if let Some(sink) = sink {
+            let sink = sink.to_string();
+            command(binary, &data, &["device", "add", Sink::TITLE, "--address", &sink, "--out", out])?;
+        }
         let token = command(binary, &data, &["token", "create", "bench", "--role", "admin"])?;
         let token = token.get("token").and_then(Value::as_str).context("no token")?;
         let authority = identity.join("ca.pem");
@@ -83,6 +99,10 @@ impl Server for Kluis {
 
     fn dicom(&self) -> Option<Dicom<'_>> {
         Some(Dicom { address: self.dicom, called: "KLUIS", tls: Some(&self.device), identity: Some(&self.identity) })
+    }
+
+    fn sink(&self) -> Sink<'_> {
+        Sink { identity: Some(&self.identity) }
     }
 
     fn web(&self) -> Option<Web<'_>> {

@@ -13,6 +13,18 @@ use anyhow::Result;
 
 use crate::stream::Tls;
 
+/// A `storescp` to which others send.
+#[derive(Debug, Clone, Copy)]
+pub struct Sink<'s> {
+    /// With what it shows itself where it is sent to over TLS: folder with `ca.pem`, `SINK.cert.pem` and `SINK.key.pem`.
+    pub identity: Option<&'s Path>,
+}
+
+impl Sink<'_> {
+    /// Its AE title.
+    pub const TITLE: &'static str = "SINK";
+}
+
 /// A system under load.
 pub trait Server {
     /// The process whose CPU time and memory count, with its children.
@@ -26,6 +38,11 @@ pub trait Server {
     /// Where it takes C-STORE.
     fn dicom(&self) -> Option<Dicom<'_>> {
         None
+    }
+
+    /// How it sends to the sink.
+    fn sink(&self) -> Sink<'_> {
+        Sink { identity: None }
     }
 
     /// Where it takes STOW-RS and answers WADO-RS.

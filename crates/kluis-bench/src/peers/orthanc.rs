@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{Dicom, Server, Web};
+use super::{Dicom, Server, Sink, Web};
 use crate::process::{self, Program};
 
 const PLUGIN: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
@@ -21,9 +21,14 @@ pub struct Orthanc {
 impl Orthanc {
     /// Starts it; `is_prompt` sets TCP_NODELAY=1 in its environment, which DCMTK heeds.
     pub fn start(folder: &Path, is_prompt: bool) -> Result<Self> {
+        Self::start_with(folder, is_prompt, None)
+    }
+
+    /// The same; with a sink, C-GET and C-MOVE are open to all and the sink is known.
+    pub fn start_with(folder: &Path, is_prompt: bool, sink: Option<SocketAddr>) -> Result<Self> {
         let (dicom, http) = (process::loopback(process::free_port()?), process::loopback(process::free_port()?));
         let storage = folder.join("storage");
-        let config = json!({
+        let mut config = json!({
             "Name": "bench",
             "DicomAet": "ORTHANC",
             "DicomPort": dicom.port(),
@@ -33,6 +38,12 @@ impl Orthanc {
             "IndexDirectory": storage,
             "Plugins": [PLUGIN],
         });
+        if let (Some(sink), Some(config)) = (sink, config.as_object_mut()) {
+            config.insert("DicomAlwaysAllowGet".to_owned(), true.into());
+            config.insert("DicomAlwaysAllowMove".to_owned(), true.into());
+            let modality = json!([Sink::TITLE, sink.ip().to_string(), sink.port()]);
+            config.insert("DicomModalities".to_owned(), json!({ "sink": modality }));
+        }
         let file = folder.join("orthanc.json");
         fs::write(&file, serde_json::to_string_pretty(&config)?)?;
         let mut command = Command::new("Orthanc");

@@ -22,8 +22,8 @@ fn house() -> Result<House> {
     let server = Server::start()?;
     let folder = server.beside().join("images");
     std::fs::create_dir_all(&folder)?;
-    let image = |number| SmallInstance { side_pixels: 256, ..SmallInstance::new(41, 1, 1, number) };
-    let images: Vec<SmallInstance> = (1..=3).map(image).collect();
+    let mut images: Vec<SmallInstance> = (1..=3).map(|number| SmallInstance::new(41, 1, 1, number)).collect();
+    images.iter_mut().for_each(|image| image.side_pixels = 256);
     for (at, image) in images.iter().enumerate() {
         std::fs::write(folder.join(format!("{at}.dcm")), image.file())?;
     }

@@ -10,6 +10,7 @@
 mod attacks;
 mod commands;
 mod crash;
+mod crowd;
 mod foreign;
 mod memory;
 mod proof;

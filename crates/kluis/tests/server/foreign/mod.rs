@@ -7,6 +7,7 @@ mod get;
 mod identity;
 mod ledger;
 mod moves;
+mod orthanc;
 mod routes;
 mod same_set;
 mod viewer;

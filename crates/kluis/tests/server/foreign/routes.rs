@@ -40,7 +40,10 @@ impl Destination {
     }
 
     fn start(&mut self) -> Result<()> {
-        self.child = Some(Command::new(program("storescp")?).args(&self.arguments).stdin(Stdio::null()).spawn()?);
+        let mut command = Command::new(program("storescp")?);
+        // else each object waits 40 ms
+        command.args(&self.arguments).env("TCP_NODELAY", "1").stdin(Stdio::null());
+        self.child = Some(command.spawn()?);
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             pause();
         }

@@ -4,5 +4,5 @@
 //! `KLUIS_PROGRAM` names another build of the node.
 
 mod giants;
-mod process;
+pub mod process;
 mod series;

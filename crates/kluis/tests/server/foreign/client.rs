@@ -68,7 +68,7 @@ fn files_in(folder: &Path) -> Result<Vec<Vec<u8>>> {
 }
 
 #[test]
-fn a_node_of_our_own_is_used_with_what_enrolment_wrote() -> Result<()> {
+fn b05_a_node_of_our_own_is_used_with_what_enrolment_wrote() -> Result<()> {
     let server = Server::start()?;
     let device = server.device("CT1", "store,find,get")?;
     let (peer, identity) = (server.dicom_tls.as_str(), text(&device)?);
@@ -80,6 +80,11 @@ fn a_node_of_our_own_is_used_with_what_enrolment_wrote() -> Result<()> {
     let (code, sent) = dicom(&["send", peer, "--identity", identity, text(folder.path())?])?;
     assert_eq!((code, &sent["sent"]), (1, &json!(3)), "{sent}");
     assert!(sent["failed"][0]["path"].as_str().is_some_and(|path| path.ends_with("notes.txt")), "{sent}");
+
+    // B05: the same again is no failure and no second object
+    let (_, again) = dicom(&["send", peer, "--identity", identity, text(folder.path())?])?;
+    assert_eq!((&again["sent"], again["failed"].as_array().map(Vec::len)), (&json!(3), Some(1)), "{again}");
+    assert_eq!(server.command(&["verify"])?["objects"], 3);
 
     let study = format!("StudyInstanceUID={}", images[0].study);
     let found = done(&["find", peer, "--identity", identity, "--level", "series", "-k", &study])?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use kluis_testkit::{SmallInstance, data_set::Encoding};
+use kluis_testkit::{SmallInstance, data_set::Encoding, part10};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -138,6 +138,33 @@ fn d04_d11_what_the_peer_does_not_take_and_cancelling() -> Result<()> {
             image.data_set().encode(Encoding::IMPLICIT_LITTLE).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(*stored, json!({ "syntax": IMPLICIT, "bytes": bytes }));
     }
+    Ok(())
+}
+
+/// What came in implicit VR leaves in explicit VR where the peer takes only that, pixels and all.
+#[test]
+fn b06_implicit_in_and_explicit_out() -> Result<()> {
+    let server = Server::start()?;
+    let mut image = SmallInstance::new(14, 1, 1, 1);
+    image.side_pixels = 128;
+    let file = server.beside().join("implicit.dcm");
+    std::fs::write(&file, part10::file(&image.data_set(), part10::IMPLICIT_VR_LITTLE_ENDIAN))?;
+    server.command(&["import", file.to_str().context("path")?])?;
+    let device = server.device("VIEW1", "get")?;
+    let keys = json!({ "QueryRetrieveLevel": "STUDY", "StudyInstanceUID": image.study });
+    let query = |syntax: &str| json!({ "model": STUDY_ROOT, "keys": keys, "take": [[image.sop_class, syntax]] });
+    let answers = ask(&server, &device, &json!([query(IMPLICIT), query(EXPLICIT)]))?;
+    let stored =
+        |at: usize| answers[at]["stored"][&image.sop_instance]["bytes"].as_str().unwrap_or_default().to_owned();
+    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(stored(0) == hexadecimal(&image.data_set().encode(Encoding::IMPLICIT_LITTLE)));
+    let explicit = image.data_set().encode(Encoding::EXPLICIT_LITTLE);
+    // PS3.5 A.1 makes pixel data of implicit VR OW
+    let mut expected = explicit.clone();
+    let place = expected.windows(6).position(|at| at == [0xE0, 0x7F, 0x10, 0, b'O', b'B']).context("pixels")?;
+    expected[place + 5] = b'W';
+    let got = stored(1);
+    assert!(got == hexadecimal(&expected) || got == hexadecimal(&explicit), "other bytes");
     Ok(())
 }
 

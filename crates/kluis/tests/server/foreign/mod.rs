@@ -6,6 +6,7 @@ mod find;
 mod get;
 mod identity;
 mod ledger;
+mod matching;
 mod moves;
 mod orthanc;
 mod routes;

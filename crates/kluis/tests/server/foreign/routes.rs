@@ -1,6 +1,7 @@
 //! Rules send arriving objects on, to destinations that foreign programs play, whatever dies meanwhile.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -179,7 +180,13 @@ fn nothing_is_lost_whoever_is_killed() -> Result<()> {
     loop {
         // a file is there before it is written to its end
         let files = files_in(&folder)?;
-        let is_whole = |image: &SmallInstance| files.iter().any(|file| file.ends_with(&image.data_set_bytes()));
+        // by the last pixels, which no two images have in common
+        let by_end: HashMap<&[u8], &Vec<u8>> =
+            files.iter().filter_map(|file| Some((file.last_chunk::<64>()?.as_slice(), file))).collect();
+        let is_whole = |image: &SmallInstance| {
+            let bytes = image.data_set_bytes();
+            by_end.get(&bytes[bytes.len() - 64..]).is_some_and(|file| file.ends_with(&bytes))
+        };
         if files.len() == images.len() && images.iter().all(is_whole) {
             return Ok(());
         }

@@ -77,7 +77,7 @@ fn import_and_every_byte_comes_back() -> Result<()> {
 }
 
 #[test]
-fn pynetdicom_stores_over_tls_and_every_byte_comes_back() -> Result<()> {
+fn b02_b09_b13_b14_pynetdicom_stores_over_tls_and_every_byte_comes_back() -> Result<()> {
     deliver("bytes", |server, list, files| {
         // pynetdicom takes the UIDs of the command from the file meta group; where they are not those of the data set the
         // object is refused (B03: A900H), and comes by import so that the comparison covers the whole set

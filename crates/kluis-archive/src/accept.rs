@@ -147,10 +147,11 @@ async fn accept_batch(
         }
     }
     inner.doubtful.lock().await.add(doubtful);
-    inner.append_leaves(versions)?;
     let visible = instances.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Acceptance::New)));
+    inner.owe_jobs(&visible.map(|(instance, _)| instance).collect::<Vec<_>>())?;
+    inner.append_leaves(versions)?;
     // before the senders have their answers: what they were promised is also passed on
-    inner.route(&visible.map(|(instance, _)| instance).collect::<Vec<_>>()).await?;
+    inner.settle_jobs().await?;
     Ok(outcomes)
 }
 
@@ -181,6 +182,7 @@ impl Inner {
     /// finds the rest.
     pub(crate) async fn settle_owed(&self) -> Result<bool, ArchiveError> {
         self.append_leaves(Vec::new())?;
+        self.settle_jobs().await?;
         let mut doubtful = self.doubtful.lock().await;
         if doubtful.accepted.is_empty() {
             return Ok(!doubtful.is_overfull);
@@ -193,10 +195,16 @@ impl Inner {
         let (mut leaves, mut left) = (Vec::new(), Vec::new());
         for (accepted, outcome) in doubtful.accepted.iter().zip(outcomes) {
             match outcome {
-                Ok(acceptance) if acceptance.is_version() => leaves.push(accepted.leaf.clone()),
+                Ok(acceptance) if acceptance.is_version() => {
+                    leaves.push(accepted.leaf.clone());
+                    if acceptance == Acceptance::New {
+                        self.owe_jobs(&[&accepted.instance])?;
+                    }
+                }
                 // it was inserted the first time, and only the answer was lost
                 Ok(Acceptance::Duplicate) if self.is_row_of(&accepted.instance).await? => {
                     leaves.push(accepted.leaf.clone());
+                    self.owe_jobs(&[&accepted.instance])?;
                 }
                 Ok(_) => {}
                 Err(error) if error.is_damage() => {}
@@ -207,6 +215,7 @@ impl Inner {
         let is_settled = doubtful.accepted.is_empty() && !doubtful.is_overfull;
         drop(doubtful);
         self.append_leaves(leaves)?;
+        self.settle_jobs().await?;
         Ok(is_settled)
     }
 

@@ -3,7 +3,7 @@
 
 use futures_util::StreamExt;
 use kluis_dicom::{AeTitle, Uid};
-use kluis_index::{Job, JobKind, Known, NewJob};
+use kluis_index::{Backlog, Job, JobKind, Known, NewJob};
 use kluis_policy::{RowFilter, Target};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -12,6 +12,9 @@ use crate::{Archive, ArchiveError, Disclosed, Inner, Instance, Outcome, Permit, 
 
 /// Instances of one request at most.
 const INSTANCES_MAX: usize = 20_000;
+
+/// Requests of one device that wait for their answer at most.
+const PENDING_MAX: u64 = 200;
 
 /// An instance that a device asks about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +68,7 @@ pub enum Requested {
     Taken,
     /// A request with this Transaction UID waits for its answer.
     Known,
-    /// It names more instances than one request may.
+    /// It names more instances than one request may, or too many requests of the device wait.
     TooMany,
 }
 
@@ -87,6 +90,11 @@ impl Archive {
         }
         let now = self.clock().now();
         let added = async {
+            let backlog = self.inner.outbox.backlog().await?;
+            let of_device = |of: &&Backlog| of.kind == JobKind::Commitment && of.destination == device.as_str();
+            if backlog.iter().find(of_device).is_some_and(|of| of.count >= PENDING_MAX) {
+                return Ok(None);
+            }
             let job = NewJob {
                 kind: JobKind::Commitment,
                 destination: device.as_str().to_owned(),
@@ -97,10 +105,14 @@ impl Archive {
                 due_at: now,
                 place: None,
             };
-            Ok::<_, ArchiveError>(self.inner.outbox.add(vec![job]).await?)
+            Ok::<_, ArchiveError>(Some(self.inner.outbox.add(vec![job]).await?))
         };
         match added.await {
-            Ok(added) => {
+            Ok(None) => {
+                permit.finish(Outcome::Failed);
+                Ok(Requested::TooMany)
+            }
+            Ok(Some(added)) => {
                 permit.finish(Outcome::Done);
                 Ok(if added.first() == Some(&true) { Requested::Taken } else { Requested::Known })
             }

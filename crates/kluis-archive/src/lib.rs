@@ -42,7 +42,7 @@ use std::{
 use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, Registrar};
 
-use kluis_index::{Index, Outbox};
+use kluis_index::{Index, NewJob, Outbox};
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
 use kluis_ledger::Log;
 use kluis_policy::Route;
@@ -159,6 +159,10 @@ pub(crate) struct Inner {
     arrivals: arrivals::Arrivals,
     /// Leaves whose rows are in the index and that could not be appended yet.
     owed_leaves: Mutex<Vec<Vec<u8>>>,
+    /// Jobs of objects that are in the index, and that could not be written yet.
+    owed_jobs: Mutex<Vec<NewJob>>,
+    /// Held while they are written.
+    settling_jobs: tokio::sync::Mutex<()>,
     /// Objects in the packs of which it is not known whether they are in the index.
     doubtful: tokio::sync::Mutex<accept::Doubtful>,
     /// The index was cleared and is not yet whole again.
@@ -198,6 +202,8 @@ impl Archive {
             ingest: RwLock::new(()),
             arrivals: arrivals::Arrivals::default(),
             owed_leaves: Mutex::new(Vec::new()),
+            owed_jobs: Mutex::new(Vec::new()),
+            settling_jobs: tokio::sync::Mutex::default(),
             doubtful: tokio::sync::Mutex::default(),
             is_rebuilding: AtomicBool::new(false),
             marking: tokio::sync::Mutex::new(()),

@@ -4,7 +4,7 @@
 //! A job that is done is remembered until the watermark has passed its object: a replay that meets the object again makes no
 //! second one.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::PoisonError};
 
 use kluis_dicom::{AeTitle, Uid, dictionary};
 use kluis_index::{Job, JobKind, NewInstance, NewJob, Reached};
@@ -56,8 +56,15 @@ pub struct Waiting {
 }
 
 impl Inner {
-    /// Makes jobs of what the rules take; durable on return.
+    /// Makes jobs of what the rules take; durable on return. What cannot be written stays owed: no watermark passes its object,
+    /// and no sender is told that it is known.
     pub(crate) async fn route(&self, instances: &[&NewInstance]) -> Result<(), ArchiveError> {
+        self.owe_jobs(instances)?;
+        self.settle_jobs().await
+    }
+
+    /// Notes what is to be written by [`Inner::settle_jobs`].
+    pub(crate) fn owe_jobs(&self, instances: &[&NewInstance]) -> Result<(), ArchiveError> {
         if self.settings.routes.is_empty() || instances.is_empty() {
             return Ok(());
         }
@@ -72,10 +79,21 @@ impl Inner {
                 }
             }
         }
-        if jobs.is_empty() {
+        self.owed_jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
+        Ok(())
+    }
+
+    /// Writes the jobs that are owed.
+    pub(crate) async fn settle_jobs(&self) -> Result<(), ArchiveError> {
+        // one at a time: who finds nothing owed must know that all is written
+        let _turn = self.settling_jobs.lock().await;
+        let owed = self.owed_jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if owed.is_empty() {
             return Ok(());
         }
-        self.outbox.add(jobs).await?;
+        let count = owed.len();
+        self.outbox.add(owed).await?;
+        self.owed_jobs.lock().unwrap_or_else(PoisonError::into_inner).drain(..count);
         self.outgoing.notify_one();
         Ok(())
     }

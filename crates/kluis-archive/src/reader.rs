@@ -265,6 +265,9 @@ struct Inflating {
     inflate: Decompress,
     ranges: std::vec::IntoIter<Range<u64>>,
     wanted: Option<Range<u64>>,
+    /// What is inflated and has not been looked at: the next range may begin in the same block.
+    block: Bytes,
+    /// Where in the inflated data set it begins.
     at: u64,
     is_over: bool,
 }
@@ -280,6 +283,7 @@ fn inflated(object: Arc<Opened>, ranges: Vec<Range<u64>>) -> impl Stream<Item = 
         inflate: Decompress::new(false),
         wanted: ranges.next(),
         ranges,
+        block: Bytes::new(),
         at: 0,
         is_over: false,
     };
@@ -289,15 +293,18 @@ fn inflated(object: Arc<Opened>, ranges: Vec<Range<u64>>) -> impl Stream<Item = 
                 state.wanted = state.ranges.next();
                 continue;
             }
-            let Some(block) = state.next_block().await? else {
-                return Err(ArchiveError::Record);
-            };
-            let start = state.at;
-            state.at = start.saturating_add(block.len() as u64);
-            let from = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(usize::MAX).min(block.len());
-            let to = usize::try_from(wanted.end.saturating_sub(start)).unwrap_or(usize::MAX).min(block.len());
-            if from < to {
-                return Ok(Some((block.slice(from..to), state)));
+            if state.block.is_empty() {
+                let Some(block) = state.next_block().await? else {
+                    return Err(ArchiveError::Record);
+                };
+                state.block = block;
+            }
+            let skipped = usize::try_from(wanted.start.saturating_sub(state.at)).unwrap_or(usize::MAX);
+            state.pass(skipped);
+            let left = usize::try_from(wanted.end.saturating_sub(state.at)).unwrap_or(usize::MAX);
+            let piece = if state.at >= wanted.start { state.pass(left) } else { Bytes::new() };
+            if !piece.is_empty() {
+                return Ok(Some((piece, state)));
             }
         }
         Ok(None)
@@ -305,6 +312,13 @@ fn inflated(object: Arc<Opened>, ranges: Vec<Range<u64>>) -> impl Stream<Item = 
 }
 
 impl Inflating {
+    /// Takes at most so many bytes off the block.
+    fn pass(&mut self, bytes: usize) -> Bytes {
+        let piece = self.block.split_to(bytes.min(self.block.len()));
+        self.at = self.at.saturating_add(piece.len() as u64);
+        piece
+    }
+
     async fn next_block(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         const BLOCK: usize = 256 << 10;
         loop {

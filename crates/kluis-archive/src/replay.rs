@@ -84,16 +84,18 @@ enum Taking {
 }
 
 pub(crate) async fn replay(inner: &Inner) -> Result<Replayed, ArchiveError> {
-    let is_first_life = || Remembered::read(&inner.keys).is_ok_and(|remembered| remembered.is_none());
-    let is_routed = inner.index.watermark().await?.is_some() || is_first_life();
-    replay_and(inner, is_routed).await
+    replay_and(inner, true).await
 }
 
-async fn replay_and(inner: &Inner, is_routed: bool) -> Result<Replayed, ArchiveError> {
+/// `may_route`: jobs may be missing like rows, and are made, where it is known from where on.
+async fn replay_and(inner: &Inner, may_route: bool) -> Result<Replayed, ArchiveError> {
     let end = inner.vault.position().await?;
     let mark = inner.index.watermark().await?;
     // a watermark behind the end of the packs was taken from others: it says nothing about these
     let mark = mark.filter(|mark| Position { pack: mark.pack, offset: mark.offset } <= end);
+    // of what lies before a watermark that is not there, nobody knows what was sent; before the first one, all is new
+    let is_first_life = || Remembered::read(&inner.keys).is_ok_and(|remembered| remembered.is_none());
+    let is_routed = may_route && (mark.is_some() || is_first_life());
     let from = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
     let leaves = leaves_behind(inner, mark.map_or(0, |mark| mark.objects_size))?;
     let replayed = Replayed::default();

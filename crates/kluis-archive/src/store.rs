@@ -392,6 +392,8 @@ impl Archive {
         let visible = timed("look-up", self.visible_version(&ids.sop_instance, object.early, turn)).await?;
         if let Some(version) = &visible {
             if version.digest == object.digest {
+                // it is not only kept: what the rules want of it is written down as well
+                self.inner.settle_jobs().await?;
                 return Ok(Stored { ids, transfer_syntax, is_duplicate: true });
             }
             let conflicts = self.inner.index.conflicts(&ids.sop_instance).await?;
@@ -412,7 +414,10 @@ impl Archive {
         );
         match self.commit(&record, object.attributes, &key, object.writer).await? {
             Acceptance::New => Ok(Stored { ids, transfer_syntax, is_duplicate: false }),
-            Acceptance::Duplicate => Ok(Stored { ids, transfer_syntax, is_duplicate: true }),
+            Acceptance::Duplicate => {
+                self.inner.settle_jobs().await?;
+                Ok(Stored { ids, transfer_syntax, is_duplicate: true })
+            }
             Acceptance::Conflict | Acceptance::KnownConflict => {
                 tracing::warn!(study = %key_id, "conflict: other bytes arrived under a known SOP Instance UID");
                 Err(StoreError::Conflict { ids: Box::new(ids) })

@@ -8,13 +8,14 @@
 use crate::{
     Tag, VR, element_value,
     part10::{BulkKind, Event, Outline, Value, has_long_length},
-    transfer_syntax::{self, Encoding, PixelEncoding},
+    transfer_syntax::{self, Encoding},
 };
 
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 const UNDEFINED: u32 = u32::MAX;
+const DEFLATED_EXPLICIT: &str = "1.2.840.10008.1.2.1.99";
 
 /// A part of the new data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +42,14 @@ pub struct Rewritten {
     pub length: u64,
 }
 
-/// Whether data sets in one transfer syntax can be rewritten into the other: both native, the target little endian and not
-/// deflated.
+/// Whether data sets in one transfer syntax can be rewritten into the other: both with the pixels as one value within, the
+/// target little endian and not deflated.
 #[must_use]
 pub fn is_possible(from: &str, to: &str) -> bool {
-    let (Some(from), Some(to)) = (transfer_syntax::lookup(from), transfer_syntax::lookup(to)) else { return false };
-    let is_plain =
-        to.uid == transfer_syntax::IMPLICIT_LITTLE_ENDIAN || to.uid == transfer_syntax::EXPLICIT_LITTLE_ENDIAN;
-    from.uid != to.uid && from.pixels == PixelEncoding::Native && is_plain
+    use transfer_syntax::{EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN};
+    // those whose pixels are outside of the data set would be an image without pixels
+    let within = [IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN, DEFLATED_EXPLICIT];
+    from != to && within.contains(&from) && [IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN].contains(&to)
 }
 
 /// The data set of an outline in another encoding. `None` where it has encapsulated pixel data, or a value that the target
@@ -111,7 +112,8 @@ struct Writer {
 impl Writer {
     fn event(&mut self, event: &Event<'_>, is_big_endian: bool) -> Option<()> {
         match event {
-            Event::Element { tag: Tag(_, 0), .. } => {}
+            // and what strayed in from file meta information names the old transfer syntax
+            Event::Element { tag: Tag(_, 0) | Tag(0x0002, _), .. } => {}
             Event::Element { tag, vr, value: Value::Inline(bytes) } => {
                 let swapped = element_value::little_endian(*vr, bytes, is_big_endian);
                 let pad = padding(*vr, bytes.len() as u64);

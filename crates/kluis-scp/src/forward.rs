@@ -2,17 +2,24 @@
 //! priority and arrival. A job goes when the destination has answered; whoever is down, slow or unwilling is tried again.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use kluis_archive::{Archive, Origin, Outgoing, act};
 use kluis_dicom::{AeTitle, Uid, transcode, transfer_syntax};
-use kluis_dimse::requestor::{Stored, offers};
+use kluis_dimse::{
+    command::Status,
+    requestor::{Stored, offers},
+};
 use kluis_identity::Device;
 use kluis_policy::{Door, Principal, Target};
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{
     dialer::{Called, Dialer},
@@ -20,66 +27,130 @@ use crate::{
     limits,
 };
 
-/// Works until `shutdown` turns true; then what is under way is finished.
+/// Which destinations are being sent to, and which rest, by AE title.
+#[derive(Default)]
+struct Turns {
+    busy: HashSet<String>,
+    /// Until when, and how often in a row there was nothing to be had.
+    resting: HashMap<String, (Instant, u32)>,
+}
+
+type SharedTurns = Arc<Mutex<Turns>>;
+
+fn lock(turns: &SharedTurns) -> MutexGuard<'_, Turns> {
+    // titles and times: at worst one too many
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A destination that is being sent to; given back when dropped, however that comes.
+struct Busy {
+    turns: SharedTurns,
+    title: String,
+}
+
+impl Busy {
+    fn take(turns: &SharedTurns, title: &str) -> Option<Self> {
+        let mut held = lock(turns);
+        let is_resting = held.resting.get(title).is_some_and(|(until, _)| *until > Instant::now());
+        if is_resting || held.busy.len() >= limits::DESTINATIONS_AT_ONCE || !held.busy.insert(title.to_owned()) {
+            return None;
+        }
+        Some(Self { turns: Arc::clone(turns), title: title.to_owned() })
+    }
+
+    fn ended(&self, ending: Ending) {
+        let mut held = lock(&self.turns);
+        match ending {
+            Ending::Empty => held.resting.remove(&self.title).map(|_| ()),
+            Ending::Trouble => {
+                let times = held.resting.get(&self.title).map_or(0, |(_, times)| *times);
+                held.resting.insert(self.title.clone(), (Instant::now() + pause(times), times.saturating_add(1)));
+                None
+            }
+        };
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        lock(&self.turns).busy.remove(&self.title);
+    }
+}
+
+/// Works until `shutdown` turns true; then what is under way is finished, within the grace time.
 pub(crate) async fn serve(archive: Archive, dialer: Dialer, mut shutdown: watch::Receiver<bool>) {
-    let busy: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let turns = SharedTurns::default();
     let mut senders = JoinSet::new();
     loop {
         let now = archive.clock().now();
-        let waiting = archive.waiting().await.unwrap_or_else(|error| {
+        let mut waiting = archive.waiting().await.unwrap_or_else(|error| {
             tracing::error!(%error, "the outbox cannot be read");
             Vec::new()
         });
-        for due in waiting.into_iter().filter(|waiting| waiting.due_at <= now) {
+        waiting.retain(|waiting| waiting.due_at <= now);
+        // the longest waiting first: none is shut out by others that come before it in the alphabet
+        waiting.sort_by_key(|waiting| waiting.due_at);
+        for due in waiting {
             let Ok(destination) = due.destination.parse::<AeTitle>() else { continue };
-            let is_free = busy.lock().unwrap_or_else(PoisonError::into_inner).insert(due.destination.clone());
-            if is_free && senders.len() < limits::DESTINATIONS_AT_ONCE {
-                let (archive, dialer, busy, shutdown) =
-                    (archive.clone(), dialer.clone(), Arc::clone(&busy), shutdown.clone());
-                senders.spawn(async move {
-                    empty(&archive, &dialer, &destination, &shutdown).await;
-                    busy.lock().unwrap_or_else(PoisonError::into_inner).remove(destination.as_str());
-                });
-            } else if is_free {
-                busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&due.destination);
-            }
+            let Some(busy) = Busy::take(&turns, destination.as_str()) else { continue };
+            let (archive, dialer, shutdown) = (archive.clone(), dialer.clone(), shutdown.clone());
+            senders.spawn(async move {
+                let ending = empty(&archive, &dialer, &destination, &shutdown).await;
+                busy.ended(ending);
+            });
         }
-        tokio::select! {
+        let rest = tokio::select! {
             _ = shutdown.wait_for(|is_stopping| *is_stopping) => break,
-            () = archive.outgoing_added() => {}
-            Some(_) = senders.join_next() => {}
-            () = sleep(limits::OUTGOING_LOOK) => {}
-        }
+            () = archive.outgoing_added() => limits::OUTGOING_LOOK_MIN,
+            Some(_) = senders.join_next() => Duration::ZERO,
+            () = sleep(limits::OUTGOING_LOOK) => Duration::ZERO,
+        };
+        // what comes one by one is looked at together
+        sleep(rest).await;
     }
-    while senders.join_next().await.is_some() {}
+    let ended = timeout(limits::GRACE, async { while senders.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!(destinations = senders.len(), "cut off at the end of the grace time");
+    }
+    senders.shutdown().await;
 }
 
-/// Sends to one destination until nothing is due, or it cannot be reached.
-async fn empty(archive: &Archive, dialer: &Dialer, destination: &AeTitle, shutdown: &watch::Receiver<bool>) {
-    while !*shutdown.borrow() {
+/// How it went with a destination.
+enum Ending {
+    /// Nothing is due any more, or the node stops.
+    Empty,
+    /// It was not reached, or breaks associations, or the outbox cannot be written: it gets a rest.
+    Trouble,
+}
+
+/// Sends to one destination until nothing is due, or it is no use.
+async fn empty(archive: &Archive, dialer: &Dialer, destination: &AeTitle, shutdown: &watch::Receiver<bool>) -> Ending {
+    let mut broken = 0;
+    while !*shutdown.borrow() && broken < limits::OUTGOING_BROKEN {
         let batch = match archive.outgoing(destination, limits::OUTGOING_A_BATCH).await {
-            Ok(batch) if batch.is_empty() => return,
+            Ok(batch) if batch.is_empty() => return Ending::Empty,
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be read");
-                return;
+                return Ending::Trouble;
             }
         };
-        let (left, is_over) = match send_batch(archive, dialer, destination, &batch, shutdown).await {
-            Batch::Sent => continue,
-            // whoever breaks an association stands behind those that do not; the others come after a rest
-            Batch::Broken(object) => (vec![object], false),
-            Batch::NotReached => (batch, true),
-        };
-        let until = archive.clock().now() + pause(left.iter().map(|object| object.attempts).min().unwrap_or_default());
-        if let Err(error) = archive.postpone(&left, until).await {
-            tracing::error!(%error, "the outbox cannot be written");
+        match send_batch(archive, dialer, destination, &batch, shutdown).await {
+            Batch::Sent => broken = 0,
+            Batch::NotReached => return Ending::Trouble,
+            Batch::Broken(_) if *shutdown.borrow() => return Ending::Empty,
+            // what breaks an association stands behind what does not
+            Batch::Broken(object) => {
+                broken += 1;
+                let until = archive.clock().now() + pause(object.attempts);
+                if let Err(error) = archive.postpone(&[object], until).await {
+                    tracing::error!(%error, "the outbox cannot be written");
+                    return Ending::Trouble;
+                }
+            }
         }
-        if is_over {
-            return;
-        }
-        sleep(limits::OUTGOING_PAUSE).await;
     }
+    if *shutdown.borrow() { Ending::Empty } else { Ending::Trouble }
 }
 
 /// What became of a batch.
@@ -88,7 +159,7 @@ enum Batch {
     Sent,
     /// The association broke over this object.
     Broken(Outgoing),
-    /// There was no association.
+    /// There was no association, or what came of an object could not be noted.
     NotReached,
 }
 
@@ -127,8 +198,10 @@ async fn send_batch(
         if *shutdown.borrow() {
             break;
         }
-        if let Err(Broken) = send(archive, &mut association, &device, object).await {
-            return Batch::Broken(object.clone());
+        match send(archive, &mut association, &device, object).await {
+            Ok(true) => {}
+            Ok(false) => return Batch::NotReached,
+            Err(Broken) => return Batch::Broken(object.clone()),
         }
     }
     // all is answered: how the destination parts does not matter
@@ -139,8 +212,8 @@ async fn send_batch(
 /// The association is over.
 struct Broken;
 
-/// Sends one object and notes what came of it.
-async fn send(archive: &Archive, association: &mut Called, device: &Device, object: &Outgoing) -> Result<(), Broken> {
+/// Sends one object and notes what came of it; false where that could not be noted.
+async fn send(archive: &Archive, association: &mut Called, device: &Device, object: &Outgoing) -> Result<bool, Broken> {
     let noted = match sent(archive, association, device, object).await {
         Ok(Sent::Taken | Sent::Gone) => archive.sent(std::slice::from_ref(object)).await,
         Ok(Sent::Refused(why)) => {
@@ -154,10 +227,7 @@ async fn send(archive: &Archive, association: &mut Called, device: &Device, obje
             return Err(Broken);
         }
     };
-    if let Err(error) = noted {
-        tracing::error!(%error, "the outbox cannot be written");
-    }
-    Ok(())
+    Ok(noted.inspect_err(|error| tracing::error!(%error, "the outbox cannot be written")).is_ok())
 }
 
 /// What came of one object.
@@ -198,7 +268,7 @@ async fn sent(
         Err(error) => return Ok(Sent::Refused(error.to_string())),
     };
     match association.store(context, &object.sop_instance, None, body).await? {
-        Stored::Answered(answer) if !answer.status.is_failure() => {
+        Stored::Answered(answer) if is_taken(answer.status) => {
             holding.complete();
             Ok(Sent::Taken)
         }
@@ -211,6 +281,11 @@ async fn sent(
             Ok(Sent::Refused("it cannot be read".to_owned()))
         }
     }
+}
+
+/// Success, or a warning of C-STORE (PS3.4 B.2.3). Who has the instance already will not have it otherwise by being sent it again.
+fn is_taken(status: Status) -> bool {
+    matches!(status.0, 0x0000 | 0xB000..=0xBFFF) || status == Status::DUPLICATE_SOP_INSTANCE
 }
 
 /// The context for an object: as it is stored, or in a plain transfer syntax where that needs no codec.

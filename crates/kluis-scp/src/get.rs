@@ -233,6 +233,15 @@ impl<P> Retrieved<P> {
         self.taken = taken.into();
     }
 
+    /// Nothing of it was taken.
+    pub(crate) fn fail(mut self) {
+        for current in self.previous.take().into_iter().chain(self.current.take()) {
+            if let Some(holding) = Arc::into_inner(current.holding) {
+                holding.fail();
+            }
+        }
+    }
+
     /// The UIDs of what has not been begun, up to a number of them; then nothing more is given.
     pub(crate) async fn give_up(&mut self, most: usize) -> Vec<Uid> {
         let mut uids = Vec::new();

@@ -51,7 +51,7 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 pub const FAILED_LISTED: usize = 4_096;
 
 /// For the answer of a device to a notification on the association on which it asked.
-pub const COMMITMENT_ANSWER: Duration = Duration::from_secs(10);
+pub const COMMITMENT_ANSWER: Duration = Duration::from_secs(30);
 
 /// Between two looks at what has to be told.
 pub const COMMITMENT_LOOK: Duration = Duration::from_secs(5);
@@ -65,6 +65,9 @@ pub const COMMITMENT_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// How long a device is tried to be told.
 pub const COMMITMENT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Devices that are told at the same time.
+pub const COMMITMENTS_AT_ONCE: usize = 8;
+
 /// Requests for commitment that are looked at together.
 pub const COMMITMENTS_A_ROUND: u32 = 16;
 
@@ -73,6 +76,12 @@ pub const DESTINATIONS_AT_ONCE: usize = 8;
 
 /// Objects that are sent over one association.
 pub const OUTGOING_A_BATCH: u32 = 500;
+
+/// Objects over which an association may break in a row before its destination gets a rest.
+pub const OUTGOING_BROKEN: u32 = 3;
+
+/// Between two looks at what has to be sent, where something new comes all the time.
+pub const OUTGOING_LOOK_MIN: Duration = Duration::from_millis(500);
 
 /// Between two looks at what has to be sent.
 pub const OUTGOING_LOOK: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kluis_archive::Archive;
 use kluis_dicom::{AeTitle, Uid, transfer_syntax::Encoding};
 use kluis_dimse::{
     MoveRequest, Object, Objects, Outcome, Transfer, Transferred,
@@ -11,6 +12,7 @@ use kluis_dimse::{
     requestor::{Stored, offers},
 };
 use kluis_identity::Device;
+use kluis_policy::{Operation, Target};
 use tokio::{
     sync::{Mutex as Shared, watch},
     task::JoinSet,
@@ -64,6 +66,10 @@ async fn destination(asker: &Asker, request: &MoveRequest, dialer: &Dialer) -> R
     let Some(title) = &request.destination else {
         return Err(asker.refused(Some(&asker.ae)).await.unwrap_or_else(unknown));
     };
+    let wanted = Operation::Move { target: Target::study(request.sop_class.clone()), destination: title.clone() };
+    if !Archive::would_allow(&asker.principal, &wanted) {
+        return Err(asker.refused(Some(title)).await.unwrap_or_else(unknown));
+    }
     let now = asker.archive.clock().now();
     match dialer.authenticator().destination(title, now).await {
         Ok(Some(device)) => Ok(device),
@@ -163,6 +169,7 @@ impl Move {
         let mut retrieved = source.into_inner();
         let is_ended = *self.cancelled.borrow() || self.lock().outcome.is_some();
         match retrieved.remaining() {
+            0 if self.is_nothing_taken() => retrieved.fail(),
             0 => retrieved.complete(),
             _ if is_ended => {}
             _ => self.give_up(&mut retrieved).await,
@@ -178,6 +185,11 @@ impl Move {
                 None
             }
         }
+    }
+
+    fn is_nothing_taken(&self) -> bool {
+        let counts = self.lock().counts;
+        counts.completed == 0 && counts.warning == 0
     }
 
     /// What has not been sent counts as failed.

@@ -57,6 +57,9 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     );
     let key_table = SqliteKeyTable::open(&dir.key_table(), &keys.derive("keytable/1"))
         .context("cannot open the table of study keys")?;
+    if !dir.outbox().exists() && std::fs::read_dir(dir.packs()).is_ok_and(|mut packs| packs.next().is_some()) {
+        tracing::warn!(file = %dir.outbox().display(), "is missing and is made anew: what was still to be sent is forgotten");
+    }
     let outbox = SqliteOutbox::open(&dir.outbox(), &keys.derive("outbox/1"))
         .context("cannot open the outbox; without it, what is still to be sent is forgotten")?;
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&directory)));

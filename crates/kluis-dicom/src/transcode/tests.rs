@@ -136,6 +136,8 @@ fn what_needs_a_codec_is_not_rewritten() {
     assert!(!is_possible("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"));
     assert!(!is_possible("1.2.840.10008.1.2.1", DEFLATED));
     assert!(!is_possible("1.2.840.10008.1.2", "1.2.840.10008.1.2"));
+    // JPIP: the pixels are elsewhere
+    assert!(!is_possible("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.1"));
     let tag = Tag(0x7FE0, 0x0010);
     let node = Node::Fragments { tag, table: Vec::new(), fragments: vec![vec![1, 2]] };
     let stored = write(&[value(8, 0x0060, VR::CS, "CT"), node], EXPLICIT);

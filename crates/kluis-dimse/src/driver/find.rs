@@ -104,7 +104,8 @@ where
                 let Some(set) = self.command_set(context_id, is_end, range)? else { return Ok(false) };
                 match Message::read(&set).map_err(Violation::Command)? {
                     Message::Cancel(named) => Ok(named == Some(message_id)),
-                    Message::Response(response) => Err(Violation::UnexpectedResponse(response.field.0).into()),
+                    // to a notification that crossed the request
+                    Message::Response(response) => self.event_answered(response).map(|()| false),
                     _ => Err(Violation::RequestWithinOperation.into()),
                 }
             }

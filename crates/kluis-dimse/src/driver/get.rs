@@ -183,6 +183,10 @@ where
                 Arrived::Fragment { context_id, is_command: true, is_end, range } => {
                     let Some(set) = self.command_set(context_id, is_end, range)? else { continue };
                     match Message::read(&set).map_err(Violation::Command)? {
+                        Message::Response(response) if response.field == CommandField::N_EVENT_REPORT_RQ.response() => {
+                            // to a notification that crossed the request
+                            self.event_answered(response)?;
+                        }
                         Message::Response(response) => return self.status_of(response),
                         Message::Cancel(named) => get.is_cancelled |= named == Some(get.request.message_id),
                         _ => return Err(Violation::RequestWithinOperation.into()),

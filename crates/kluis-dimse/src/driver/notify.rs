@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Notification, Services,
     association::Violation,
-    command::{CommandField, Response, event_command},
+    command::{CommandField, Response, Status, event_command},
 };
 
 impl<S, V> Session<'_, S, V>
@@ -42,7 +42,10 @@ where
             .iter()
             .find(|(_, context)| context.abstract_syntax == sop_class && context.transfer_syntax == transfer_syntax);
         // whoever made it has seen a request in that context
-        let Some((context_id, _)) = context else { return Ok(()) };
+        let Some((context_id, _)) = context else {
+            self.services.event_answered(Status::PROCESSING_FAILURE);
+            return Ok(());
+        };
         self.own_message_id = self.own_message_id.wrapping_add(1).max(1);
         let command = event_command(self.own_message_id, &sop_class, &sop_instance, event_type);
         let (mut bytes, mut message) = (Vec::new(), Vec::new());

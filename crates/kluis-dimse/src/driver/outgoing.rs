@@ -44,6 +44,19 @@ impl<B: Body> Begun<B> {
     }
 }
 
+/// A piece with the byte that the one before left over; where it is not the last and odd, its own last byte is left over:
+/// fragments are even (PS3.8 9.3.5.1), and there are peers that insist.
+fn even(carried: &mut Option<u8>, piece: Bytes, is_last: bool) -> Bytes {
+    if carried.is_none() && (is_last || piece.len().is_multiple_of(2)) {
+        return piece;
+    }
+    let mut joined: Vec<u8> = carried.take().into_iter().chain(piece).collect();
+    if !is_last && !joined.len().is_multiple_of(2) {
+        *carried = joined.pop();
+    }
+    joined.into()
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Sends a data set, none of whose PDUs is longer than `maximum`. `message` goes out before it.
     pub(crate) async fn send_data_set<B: Body>(
@@ -54,12 +67,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         mut message: Vec<u8>,
     ) -> Result<(), How> {
         let Begun { mut piece, mut next, mut body } = begun;
+        let mut carried = None;
         while let Some(later) = next {
-            self.send_piece(context_id, &piece, false, maximum, &mut message).await?;
+            let even = even(&mut carried, piece, false);
+            self.send_piece(context_id, &even, false, maximum, &mut message).await?;
             piece = later;
             next = body.read().await.map_err(|_| How::Unreadable)?;
         }
-        self.send_piece(context_id, &piece, true, maximum, &mut message).await?;
+        let last = even(&mut carried, piece, true);
+        self.send_piece(context_id, &last, true, maximum, &mut message).await?;
         self.send_all(&mut message).await
     }
 

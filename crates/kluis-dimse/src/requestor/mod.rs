@@ -83,9 +83,12 @@ pub struct Answer {
 
 impl Answer {
     fn of(set: &CommandSet, status: Status) -> Self {
-        let comment = set.value(element::ERROR_COMMENT).map(|value| {
-            String::from_utf8_lossy(value).trim_end_matches([' ', '\0']).chars().take(64).collect::<String>()
-        });
+        // what a peer says must not move the cursor of who reads it
+        let plain = |value: &[u8]| {
+            let text = String::from_utf8_lossy(value);
+            text.trim_end_matches([' ', '\0']).chars().filter(|c| !c.is_control()).take(64).collect::<String>()
+        };
+        let comment = set.value(element::ERROR_COMMENT).map(plain);
         Self { status, comment: comment.filter(|comment| !comment.is_empty()) }
     }
 }

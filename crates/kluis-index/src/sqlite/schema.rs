@@ -220,5 +220,6 @@ CREATE TABLE job (
   UNIQUE (kind, destination, subject)
 ) STRICT;
 CREATE INDEX job_order ON job (kind, destination, priority DESC, job_key) WHERE is_done = 0;
+CREATE INDEX job_backlog ON job (kind, destination, due_at, attempts) WHERE is_done = 0;
 CREATE INDEX job_done ON job (pack, pack_offset) WHERE is_done = 1;
 ";

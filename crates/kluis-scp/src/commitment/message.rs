@@ -1,5 +1,7 @@
 //! The data sets of storage commitment (PS3.4 J.3.2, J.3.3). Pure.
 
+use std::collections::HashSet;
+
 use kluis_archive::{Committed, Reference, Uncommitted};
 use kluis_dicom::{
     AeTitle, Tag, Uid, data_set,
@@ -29,7 +31,8 @@ pub(super) fn read(transfer_syntax: &Uid, data_set: &[u8]) -> Result<(Uid, Vec<R
     let (_, outline) = gate.finish().map_err(unreadable)?;
     let (mut transaction, mut references) = (None, Vec::new());
     let (mut depth, mut is_referenced) = (0_u32, false);
-    let (mut class, mut instance) = (None, None);
+    let (mut class, mut instance): (Option<Uid>, Option<Uid>) = (None, None);
+    let mut named = HashSet::new();
     for event in outline.header.events() {
         match event {
             Event::SequenceStart { tag } => {
@@ -42,7 +45,11 @@ pub(super) fn read(transfer_syntax: &Uid, data_set: &[u8]) -> Result<(Uid, Vec<R
             }
             Event::ItemStart if depth == 1 => (class, instance) = (None, None),
             Event::ItemEnd if depth == 1 && is_referenced => match (class.take(), instance.take()) {
-                (Some(sop_class), Some(sop_instance)) => references.push(Reference { sop_class, sop_instance }),
+                (Some(sop_class), Some(sop_instance)) => {
+                    if named.insert(sop_instance.clone()) {
+                        references.push(Reference { sop_class, sop_instance });
+                    }
+                }
                 _ => return Err(told(Status::INVALID_ARGUMENT_VALUE, "an item names no SOP class and instance")),
             },
             Event::Element { tag, value: Value::Inline(bytes), .. } => match (depth, tag) {
@@ -120,7 +127,7 @@ mod tests {
         let uid = EXPLICIT.parse().unwrap();
         let transaction = json!({ "vr": "UI", "Value": ["1.2.9"] });
         let bytes = request(&json!({ "00081195": transaction,
-            "00081199": { "vr": "SQ", "Value": [item("1.2.3", "1.2.4"), item("1.2.3", "1.2.5")] } }));
+            "00081199": { "vr": "SQ", "Value": [item("1.2.3", "1.2.4"), item("1.2.3", "1.2.5"), item("1.2.3", "1.2.4")] } }));
         let (read_transaction, references) = read(&uid, &bytes).unwrap();
         assert_eq!(read_transaction.as_str(), "1.2.9");
         let named: Vec<_> = references.iter().map(|of| (of.sop_class.as_str(), of.sop_instance.as_str())).collect();

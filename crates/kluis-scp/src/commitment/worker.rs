@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use kluis_archive::{Archive, Committed, Origin, PendingCommitment, act};
 use kluis_dicom::{AeTitle, Phi, Uid, transfer_syntax};
 use kluis_dimse::{
@@ -53,20 +54,30 @@ async fn round(archive: &Archive, dialer: &Dialer, commitments: &Commitments) ->
         }
     };
     let is_last = pending.len() < limits::COMMITMENTS_A_ROUND as usize;
-    for pending in pending {
-        let done = match settle(archive, dialer, commitments, &pending).await {
-            Settled::Told | Settled::Never => archive.commitment_answered(&pending).await,
-            Settled::Later => {
-                let until = archive.clock().now() + pause(pending.attempts);
-                archive.postpone_commitment(&pending, until).await
-            }
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "the outbox cannot be written");
-            return true;
+    // a device that hangs keeps few others waiting
+    let noted = stream::iter(pending)
+        .map(|pending| async move { settle_and_note(archive, dialer, commitments, &pending).await })
+        .buffer_unordered(limits::COMMITMENTS_AT_ONCE)
+        .collect::<Vec<bool>>()
+        .await;
+    is_last || noted.contains(&false)
+}
+
+/// False where what came of it could not be noted.
+async fn settle_and_note(
+    archive: &Archive,
+    dialer: &Dialer,
+    commitments: &Commitments,
+    pending: &PendingCommitment,
+) -> bool {
+    let done = match settle(archive, dialer, commitments, pending).await {
+        Settled::Told | Settled::Never => archive.commitment_answered(pending).await,
+        Settled::Later => {
+            let until = archive.clock().now() + pause(pending.attempts);
+            archive.postpone_commitment(pending, until).await
         }
-    }
-    is_last
+    };
+    done.inspect_err(|error| tracing::error!(%error, "the outbox cannot be written")).is_ok()
 }
 
 enum Settled {

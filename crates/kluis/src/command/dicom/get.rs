@@ -144,8 +144,10 @@ impl FileSink {
         if path.exists() {
             return Err(std::io::ErrorKind::AlreadyExists.into());
         }
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&file_meta::write(&FileMeta {
+        let file = fs::File::create_new(&unfinished)?;
+        // from here on the unfinished file is ours, and goes with this
+        let mut sink = Self { path, unfinished, file };
+        sink.file.write_all(&file_meta::write(&FileMeta {
             sop_class: &request.sop_class,
             sop_instance: &request.sop_instance,
             transfer_syntax: &request.transfer_syntax,
@@ -153,7 +155,7 @@ impl FileSink {
             implementation_class: &implementation::class_uid(),
             implementation_version: implementation::VERSION_NAME,
         }))?;
-        Ok(Self { path, unfinished, file })
+        Ok(sink)
     }
 }
 

@@ -4,6 +4,7 @@ pub mod dicomweb;
 pub mod dimse;
 pub mod sender;
 pub mod tools;
+pub mod worklist;
 
 use std::{
     path::{Path, PathBuf},

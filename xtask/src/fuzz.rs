@@ -117,7 +117,7 @@ fn program(root: &Path, target: &str) -> Command {
 
 fn dictionary(root: &Path, target: &str) -> Option<PathBuf> {
     let name = match target {
-        "byte_gate" | "dicom_json" | "file_meta" | "frames" => "dicom",
+        "byte_gate" | "dicom_json" | "file_meta" | "frames" | "worklist" => "dicom",
         "association" | "dimse_command" | "negotiation" | "pdu" => "dimse",
         "accept_header" | "multipart" | "qido" | "stow" => "web",
         "export_proof" | "ledger_note" => "ledger",

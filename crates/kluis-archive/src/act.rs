@@ -67,6 +67,18 @@ pub struct Export {
 #[derive(Debug, Clone)]
 pub struct Commit;
 
+/// Search or list the modality worklist.
+#[derive(Debug, Clone)]
+pub struct SearchWorklist;
+
+/// Add, replace or remove entries of the worklist.
+#[derive(Debug, Clone)]
+pub struct ManageWorklist;
+
+/// Make or change a performed procedure step.
+#[derive(Debug, Clone)]
+pub struct PerformStep;
+
 /// Read the files of a log.
 #[derive(Debug, Clone)]
 pub struct ReadLedger {
@@ -136,6 +148,8 @@ plain_acts!(
     ManageUsers,
     ManageTokens,
     VerifyArchive,
+    ManageWorklist,
+    PerformStep,
 );
 
 impl Act for Store {
@@ -147,6 +161,16 @@ impl Act for Store {
 impl Act for Search {
     fn operation(&self) -> Operation {
         Operation::Search { level: self.level }
+    }
+
+    fn discloses(&self) -> bool {
+        true
+    }
+}
+
+impl Act for SearchWorklist {
+    fn operation(&self) -> Operation {
+        Operation::SearchWorklist
     }
 
     fn discloses(&self) -> bool {

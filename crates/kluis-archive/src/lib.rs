@@ -18,6 +18,7 @@ mod ledger;
 mod manage;
 mod manifest;
 mod outgoing;
+mod performed_step;
 mod place;
 mod proof;
 mod reader;
@@ -33,6 +34,7 @@ mod store;
 mod torn;
 mod trail;
 mod verify;
+mod worklist;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
@@ -42,7 +44,7 @@ use std::{
 use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, Registrar};
 
-use kluis_index::{Index, NewJob, Outbox};
+use kluis_index::{Index, NewJob, Outbox, Worklist};
 use kluis_keys::{KeyRing, KeyTable, StudyKeys};
 use kluis_ledger::Log;
 use kluis_policy::Route;
@@ -56,8 +58,10 @@ pub use export::{ExportPiece, ExportStream};
 pub use gate::{Disclosed, Origin, Permit, Refused};
 pub use holding::{Holding, Instance, RetrieveError};
 pub use janitor::Janitor;
+pub use kluis_index::{EntryCursor, EntryPage, EntryRow, EntryState};
 pub use manage::{EnrolledDevice, ManageError, NewAccount, NewCode, NewDevice, NewToken};
 pub use outgoing::{Outgoing, Waiting};
+pub use performed_step::PerformError;
 pub use reader::InstanceReader;
 pub use remembered::departure;
 pub use replay::Replayed;
@@ -67,6 +71,7 @@ pub use space::{Disks, Floor, FreeSpace, Space};
 pub use store::{Expected, Incoming, StoreError, StoreStream, Stored};
 pub use trail::Outcome;
 pub use verify::{Finding, LogHead, Place, VerifyOptions, VerifyReport};
+pub use worklist::{PutEntry, WorklistError};
 
 /// Purpose under which the key ring makes the opaque id of a study's key from its Study Instance UID.
 pub(crate) const STUDY_KEY: &str = "study/1";
@@ -82,6 +87,8 @@ pub struct Parts {
     pub key_table: Arc<dyn KeyTable>,
     /// Rows.
     pub index: Arc<dyn Index>,
+    /// Entries of the worklist and performed steps.
+    pub worklist: Arc<dyn Worklist>,
     /// Bytes.
     pub vault: Arc<dyn Vault>,
     /// What the vault's recovery found to be no record.
@@ -140,6 +147,7 @@ pub(crate) struct Inner {
     keys: Arc<KeyRing>,
     study_keys: StudyKeys,
     index: Arc<dyn Index>,
+    worklist: Arc<dyn Worklist>,
     vault: Arc<dyn Vault>,
     outbox: Arc<dyn Outbox>,
     /// Something new is to be sent.
@@ -187,6 +195,7 @@ impl Archive {
             study_keys: parts.keys.study_keys(parts.key_table),
             keys: Arc::new(parts.keys),
             index: parts.index,
+            worklist: parts.worklist,
             vault: parts.vault,
             outbox: parts.outbox,
             outgoing: tokio::sync::Notify::new(),

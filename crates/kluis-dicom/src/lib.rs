@@ -18,6 +18,7 @@ pub mod json;
 pub mod limits;
 pub mod matching;
 pub mod part10;
+pub mod performed_step;
 pub mod person_name;
 mod phi;
 pub mod query;
@@ -27,6 +28,7 @@ pub mod sop_class;
 pub mod transcode;
 pub mod transfer_syntax;
 mod uid;
+pub mod worklist;
 
 pub use dicom_core::{Tag, VR};
 

@@ -20,6 +20,7 @@ mod proof_verifier;
 mod qido;
 mod seeds;
 mod stow;
+mod worklist;
 
 pub use seeds::seeds;
 
@@ -64,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proof_verifier", check: proof_verifier::proof_verifier, memory: linear, longest: 4 << 10 },
     Target { name: "qido", check: qido::qido, memory: linear, longest: 4 << 10 },
     Target { name: "stow", check: stow::stow, memory: gated, longest: 16 << 10 },
+    Target { name: "worklist", check: worklist::worklist, memory: gated, longest: 8 << 10 },
 ];
 
 /// The target of this name.

@@ -22,6 +22,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "dicom_json" | "frames" => {
             gate().into_iter().map(|(source, bytes)| [&[source], bytes.as_slice()].concat()).collect()
         }
+        "worklist" => worklist(),
         "file_meta" => files().iter().filter_map(|file| Some([&[0, 0, 0, 3], file.get(132..)?].concat())).collect(),
         "pdu" => streams().into_iter().map(|stream| [&[0, 0, 0, 5], stream.as_slice()].concat()).collect(),
         "association" => streams()
@@ -41,6 +42,22 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         _ => Vec::new(),
     }
 }
+
+/// An entry and a performed step as DICOM JSON, and data sets of every kind.
+fn worklist() -> Vec<Vec<u8>> {
+    let data_sets = gate().into_iter().map(|(source, bytes)| [&[source + 1], bytes.as_slice()].concat());
+    [ENTRY, STEP].iter().map(|text| [&[0], text.as_bytes()].concat()).chain(data_sets).collect()
+}
+
+const ENTRY: &str = r#"{"00100010":{"vr":"PN","Value":[{"Alphabetic":"Doe^J"}]},"00100020":{"vr":"LO","Value":["1"]},
+"0020000D":{"vr":"UI","Value":["1.2"]},"00401001":{"vr":"SH","Value":["R"]},"00400100":{"vr":"SQ","Value":[{
+"00080060":{"vr":"CS","Value":["CT"]},"00400001":{"vr":"AE","Value":["A","B"]},"00400002":{"vr":"DA","Value":["20260102"]},
+"00400003":{"vr":"TM","Value":["0815"]},"00400009":{"vr":"SH","Value":["S"]}}]}}"#;
+
+const STEP: &str = r#"[{"00080060":{"vr":"CS","Value":["CT"]},"00400241":{"vr":"AE","Value":["A"]},
+"00400244":{"vr":"DA","Value":["20260102"]},"00400245":{"vr":"TM","Value":["0815"]},
+"00400252":{"vr":"CS","Value":["IN PROGRESS"]},"00400253":{"vr":"SH","Value":["P"]},"00280030":{"vr":"DS","Value":[0.5,1]},
+"00400270":{"vr":"SQ","Value":[{"0020000D":{"vr":"UI","Value":["1.2"]},"00400009":{"vr":"SH","Value":["S"]}}]}}]"#;
 
 const STOW_HEAD: &[u8] = b"multipart/related; type=\"application/dicom\"; boundary=b\n\0\0\0\x05";
 

@@ -63,7 +63,7 @@ macro_rules! replays {
 
 replays! {
     accept_header association byte_gate dicom_json dimse_command export_proof file_meta frames ledger_note multipart negotiation
-    pack_reader pdu proof_verifier qido stow
+    pack_reader pdu proof_verifier qido stow worklist
 }
 
 /// Each target has its program, and each program its target.

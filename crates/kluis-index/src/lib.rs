@@ -1,4 +1,4 @@
-//! Studies, series and instances, and the directory of devices and people: the only crate with SQL.
+//! Studies, series and instances, the worklist, and the directory of devices and people: the only crate with SQL.
 //!
 //! [`Index`] is what the archive sees; [`sqlite`] implements it (PostgreSQL will stand beside it as `postgres/`).
 //! `suite` (a feature) is the behaviour that every implementation shows. The index is derived: packs and keys rebuild it, so it
@@ -16,6 +16,7 @@ mod search;
 pub mod sqlite;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+mod worklist;
 
 pub use error::IndexError;
 pub use index::Index;
@@ -26,3 +27,4 @@ pub use record::{
     NewInstance, Seal, SealCandidate, SealedSeries, SeriesRow, StudyRow, Watermark,
 };
 pub use search::{Page, Row, SeriesCursor, SeriesMatch, SeriesPage, is_searchable, matches};
+pub use worklist::{EntryCursor, EntryPage, EntryPut, EntryRow, EntryState, StepChanged, StepMade, Worklist};

@@ -84,7 +84,9 @@ fn device_right(operation: &Operation) -> DeviceNeed {
         Operation::Retrieve { .. } => DeviceNeed::Right(DeviceRight::Get),
         Operation::Move { .. } => DeviceNeed::Right(DeviceRight::Move),
         Operation::Commit => DeviceNeed::Right(DeviceRight::Commit),
-        Operation::ReadLedger { .. }
+        Operation::SearchWorklist | Operation::PerformStep => DeviceNeed::Right(DeviceRight::Worklist),
+        Operation::ManageWorklist
+        | Operation::ReadLedger { .. }
         | Operation::ViewConsole
         | Operation::ViewUpload
         | Operation::ViewViewer
@@ -100,12 +102,13 @@ fn device_right(operation: &Operation) -> DeviceNeed {
 }
 
 fn role_includes(role: Role, operation: &Operation) -> bool {
-    use Role::{Admin, Auditor, Radiologist, Referrer, Uploader};
+    use Role::{Admin, Auditor, Radiologist, Referrer, Scheduler, Uploader};
     match operation {
         // a session may always be ended, and the description of the API says nothing about patients
         Operation::SignOut | Operation::ReadApiDescription => true,
         // people and programs fetch; where a device listens is for devices to ask
-        Operation::Echo | Operation::Move { .. } | Operation::Commit => false,
+        Operation::Echo | Operation::Move { .. } | Operation::Commit | Operation::PerformStep => false,
+        Operation::SearchWorklist | Operation::ManageWorklist => matches!(role, Admin | Scheduler),
         Operation::Store { .. } | Operation::ViewUpload => matches!(role, Admin | Uploader),
         Operation::Search { .. } | Operation::Retrieve { .. } | Operation::ViewViewer => {
             matches!(role, Admin | Radiologist | Referrer)
@@ -153,6 +156,9 @@ mod tests {
             Operation::Retrieve { target: target.clone() },
             Operation::Move { target, destination: "WORKSTATION".parse().unwrap() },
             Operation::Commit,
+            Operation::SearchWorklist,
+            Operation::ManageWorklist,
+            Operation::PerformStep,
             Operation::ReadLedger { log: LogName::Objects },
             Operation::ReadLedger { log: LogName::Audit },
             Operation::ViewConsole,
@@ -191,7 +197,8 @@ mod tests {
         let facts = Facts::default();
         let reading = ["search-studies", "search-series", "search-instances", "retrieve", "view-console"];
         let always = ["read-api-description", "sign-out"];
-        let table: [(Role, Vec<&str>); 4] = [
+        let table: [(Role, Vec<&str>); 5] = [
+            (Role::Scheduler, [&["search-worklist", "manage-worklist"][..], &always].concat()),
             (Role::Radiologist, [&reading[..], &["view-viewer"], &always].concat()),
             (Role::Uploader, [&["store", "view-console", "view-upload"][..], &always].concat()),
             (
@@ -211,7 +218,7 @@ mod tests {
             assert_eq!(allowed(&person(role), &facts), expected, "{role}");
         }
         let mut admin: Vec<&str> = operations().iter().map(Operation::name).collect();
-        admin.retain(|name| !["echo", "move", "commit"].contains(name));
+        admin.retain(|name| !["echo", "move", "commit", "perform-step"].contains(name));
         assert_eq!(allowed(&person(Role::Admin), &facts), admin);
     }
 
@@ -225,7 +232,7 @@ mod tests {
             ("get", vec!["echo", "retrieve"]),
             ("move", vec!["echo", "move"]),
             ("commit", vec!["echo", "commit"]),
-            ("worklist", vec!["echo"]),
+            ("worklist", vec!["echo", "search-worklist", "perform-step"]),
         ] {
             assert_eq!(allowed(&device(rights), &facts), expected, "{rights}");
         }

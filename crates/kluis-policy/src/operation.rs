@@ -96,6 +96,12 @@ pub enum Operation {
     },
     /// Ask whether objects are kept and whole (storage commitment, PS3.4 Annex J).
     Commit,
+    /// Search or list the modality worklist (PS3.4 Annex K, the entries over REST).
+    SearchWorklist,
+    /// Add, replace or remove entries of the worklist.
+    ManageWorklist,
+    /// Make or change a performed procedure step (PS3.4 Annex F). The study is known only when the request has been read.
+    PerformStep,
     /// Read the files of a log.
     ReadLedger {
         /// Which log.
@@ -141,6 +147,9 @@ impl Operation {
             Self::Retrieve { .. } => "retrieve",
             Self::Move { .. } => "move",
             Self::Commit => "commit",
+            Self::SearchWorklist => "search-worklist",
+            Self::ManageWorklist => "manage-worklist",
+            Self::PerformStep => "perform-step",
             Self::ReadLedger { log: LogName::Objects } => "read-objects-log",
             Self::ReadLedger { log: LogName::Audit } => "read-audit-log",
             Self::ViewConsole => "view-console",

@@ -18,16 +18,19 @@ pub enum Role {
     Auditor,
     /// Reads and searches the studies that name this person as referring physician.
     Referrer,
+    /// Keeps the modality worklist, and nothing else: the account of a RIS.
+    Scheduler,
 }
 
 /// The word is none of the shipped roles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role; use one of admin, radiologist, uploader, auditor, referrer")]
+#[error("unknown role; use one of admin, radiologist, uploader, auditor, referrer, scheduler")]
 pub struct ParseRoleError;
 
 impl Role {
     /// All roles, in the order in which they are documented.
-    pub const ALL: [Self; 5] = [Self::Admin, Self::Radiologist, Self::Uploader, Self::Auditor, Self::Referrer];
+    pub const ALL: [Self; 6] =
+        [Self::Admin, Self::Radiologist, Self::Uploader, Self::Auditor, Self::Referrer, Self::Scheduler];
 
     /// The word a person types.
     #[must_use]
@@ -38,6 +41,7 @@ impl Role {
             Self::Uploader => "uploader",
             Self::Auditor => "auditor",
             Self::Referrer => "referrer",
+            Self::Scheduler => "scheduler",
         }
     }
 }

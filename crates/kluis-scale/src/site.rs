@@ -7,7 +7,7 @@ use kluis_archive::{Archive, Clock, Origin, Parts, Replayed, Settings, SystemClo
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Counts, Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox, SqliteWorklist},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
@@ -70,6 +70,7 @@ pub async fn open(dir: &Path, seal_after: Duration) -> Result<(Archive, Replayed
         registrar: Registrar::new(directory, Arc::new(authority)),
         key_table: Arc::new(SqliteKeyTable::open(&dir.join("keys/keys.db"), &keys.derive("keytable/1"))?),
         outbox: Arc::new(SqliteOutbox::open(&dir.join("index/outbox.db"), &keys.derive("outbox/1"))?),
+        worklist: Arc::new(SqliteWorklist::open(&dir.join("index/worklist.db"), &keys.derive("worklist/1"))?),
         keys,
         index,
         vault: Arc::new(vault),

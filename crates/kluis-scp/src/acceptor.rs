@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn b07_d16_classes_that_are_not_offered_are_refused() {
-        // private, worklist, a non-patient object, composite instance root retrieval, retrieval without bulk data
+        // private, print, a non-patient object, composite instance root retrieval, retrieval without bulk data
         for class in [
             "1.3.12.2.1107.5.9.1",
-            "1.2.840.10008.5.1.4.31",
+            "1.2.840.10008.5.1.1.9",
             "1.2.840.10008.5.1.4.38.1",
             "1.2.840.10008.5.1.4.1.2.4.2",
             "1.2.840.10008.5.1.4.1.2.4.3",

@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use kluis_archive::{Archive, Origin};
 use kluis_dicom::{AeTitle, Uid, sop_class};
 use kluis_dimse::{
-    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, MoveRequest, NormalizedRequest,
-    NormalizedResponse, Notification, Outcome, Refusal, Services, StoreRequest,
+    Admission, AssociationRequest, EchoRequest, FindRequest, GetRequest, Match, Matches, MoveRequest,
+    NormalizedRequest, NormalizedResponse, Notification, Outcome, Refusal, Services, StoreRequest,
     command::{CommandField, Status},
     pdu::ExtendedNegotiation,
 };
@@ -22,10 +22,12 @@ use crate::{
     find::{self, Asker, Found},
     forward,
     get::{self, Retrieved, StillProved},
+    performed_step::{self, PERFORMED_STEP},
     query::{Agreement, FIND_CLASSES},
     storage::{self, ObjectSink},
     transfer::{self, Sending},
     verification,
+    worklist::{self, Entries, MODALITY_WORKLIST},
 };
 
 /// What the edge asks: the archive, and who a certificate is.
@@ -135,9 +137,24 @@ impl StillProved for Proof {
     }
 }
 
+/// The matches of a C-FIND of any service class.
+pub(crate) enum Answers {
+    Studies(Found),
+    Worklist(Entries),
+}
+
+impl Matches for Answers {
+    async fn next(&mut self) -> Result<Option<Match>, Outcome> {
+        match self {
+            Self::Studies(found) => found.next().await,
+            Self::Worklist(entries) => entries.next().await,
+        }
+    }
+}
+
 impl Services for DeviceServices {
     type Sink = ObjectSink;
-    type Matches = Found;
+    type Matches = Answers;
     type Objects = Retrieved<Proof>;
     type Transfer = Sending;
 
@@ -178,13 +195,16 @@ impl Services for DeviceServices {
         storage::begin(&self.edge.archive, &principal, origin(self.caller.source), request).await
     }
 
-    async fn find(&mut self, request: FindRequest) -> Result<Found, Outcome> {
+    async fn find(&mut self, request: FindRequest) -> Result<Answers, Outcome> {
         is_offered(CommandField::C_FIND_RQ, &request.sop_class)?;
         let principal = self.principal_of_message().await?;
+        if request.sop_class.as_str() == MODALITY_WORKLIST {
+            return worklist::begin(self.asker(principal)?, request).await.map(Answers::Worklist);
+        }
         let Some(association) = &self.association else { return Err(Status::PROCESSING_FAILURE.into()) };
         let agreement = association.agreements.iter().find(|(sop_class, _)| *sop_class == request.sop_class);
         let agreement = agreement.map_or_else(Agreement::default, |(_, agreement)| *agreement);
-        find::begin(self.asker(principal)?, request, agreement).await
+        find::begin(self.asker(principal)?, request, agreement).await.map(Answers::Studies)
     }
 
     async fn get(&mut self, request: GetRequest) -> Result<Retrieved<Proof>, Outcome> {
@@ -211,6 +231,10 @@ impl Services for DeviceServices {
             Ok(principal) => principal,
             Err(outcome) => return outcome.into(),
         };
+        if request.service.as_str() == PERFORMED_STEP {
+            let (archive, origin) = (&self.edge.archive, origin(self.caller.source));
+            return performed_step::answer(archive, &principal, origin, request).await;
+        }
         let Some(Association { calling, .. }) = &self.association else {
             return Outcome::from(Status::PROCESSING_FAILURE).into();
         };

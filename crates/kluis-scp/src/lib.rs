@@ -14,6 +14,7 @@ mod forward;
 mod get;
 pub mod limits;
 mod listener;
+mod performed_step;
 mod query;
 mod retrieve;
 mod service;
@@ -22,6 +23,7 @@ mod status;
 mod storage;
 mod transfer;
 mod verification;
+mod worklist;
 
 pub use device::{Edge, work};
 pub use dialer::Dialer;

@@ -5,7 +5,9 @@ use kluis_dimse::command::CommandField;
 
 use crate::{
     commitment::PUSH_MODEL,
+    performed_step::PERFORMED_STEP,
     query::{FIND_CLASSES, GET_CLASSES, MOVE_CLASSES},
+    worklist::MODALITY_WORKLIST,
 };
 
 /// One service class of which this node is provider (SCP).
@@ -92,6 +94,27 @@ pub const SERVICES: &[Service] = &[
         operation: "commit",
         offered: Offered::These(&[PUSH_MODEL]),
     },
+    Service {
+        name: "Modality Worklist",
+        clause: "PS3.4 Annex K",
+        command: CommandField::C_FIND_RQ,
+        operation: "search-worklist",
+        offered: Offered::These(&[MODALITY_WORKLIST]),
+    },
+    Service {
+        name: "Modality Performed Procedure Step, creation",
+        clause: "PS3.4 Annex F",
+        command: CommandField::N_CREATE_RQ,
+        operation: "perform-step",
+        offered: Offered::These(&[PERFORMED_STEP]),
+    },
+    Service {
+        name: "Modality Performed Procedure Step, update",
+        clause: "PS3.4 Annex F",
+        command: CommandField::N_SET_RQ,
+        operation: "perform-step",
+        offered: Offered::These(&[PERFORMED_STEP]),
+    },
 ];
 
 #[cfg(test)]
@@ -110,9 +133,10 @@ mod tests {
         let transfer = Operation::Move { target, destination };
         let expected =
             [&Operation::Echo, &store, &search, &retrieve, &transfer, &Operation::Commit].map(Operation::name);
-        assert_eq!(operations, expected);
+        let step = Operation::PerformStep.name();
+        assert_eq!(operations, [&expected[..], &[Operation::SearchWorklist.name(), step, step]].concat());
         let counts: Vec<_> = SERVICES.iter().map(|service| service.sop_classes().count()).collect();
-        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3, 3, 1]);
+        assert_eq!(counts, [1, sop_class::storage().count(), 3, 3, 3, 1, 1, 1, 1]);
         assert!(counts[1] > 150, "{counts:?}");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn refused(refused: &Refused) -> Outcome {
     }
 }
 
-fn told(status: Status, comment: impl Into<std::borrow::Cow<'static, str>>) -> Outcome {
+pub(crate) fn told(status: Status, comment: impl Into<std::borrow::Cow<'static, str>>) -> Outcome {
     Outcome { status, comment: Some(comment.into()) }
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum WebError {
     /// Something of this name exists already.
     #[error("{0}")]
     Exists(String),
+    /// There is no room for it.
+    #[error("{0}")]
+    NoRoom(String),
     /// Nothing that the client accepts can be had.
     #[error("nothing acceptable: {0}")]
     NotAcceptable(String),
@@ -71,6 +74,7 @@ impl WebError {
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request"),
             Self::Exists(_) => (StatusCode::CONFLICT, "exists"),
+            Self::NoRoom(_) => (StatusCode::INSUFFICIENT_STORAGE, "no-room"),
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),

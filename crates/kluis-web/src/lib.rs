@@ -25,6 +25,7 @@ mod session;
 mod stay;
 mod studies;
 mod viewer;
+mod worklist;
 
 pub use app::{App, Settings};
 pub use control::export::{ExportFrame, ExportReader, NoExport};

@@ -21,7 +21,7 @@ use crate::{
     errors::WebError,
     headers, health, identity, ledger, metrics, openapi, session,
     stay::Turn,
-    studies, viewer,
+    studies, viewer, worklist,
 };
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, WebError>> + Send>>;
@@ -126,6 +126,15 @@ pub static ROUTES: &[Route] = &[
     route!(BOTH Proved GET "/dicom-web/studies/{study}/series/{series}/instances/{instance}/bulkdata/{index}",
         "/dicom-web/studies/1.2/series/1.3/instances/1.4/bulkdata/0", "Retrieve a bulk value of an instance",
         retrieve, studies::bulkdata::bulkdata),
+    // worklist (PS3.4 Annex K)
+    route!(BOTH Proved GET "/worklist/entries", "/worklist/entries", "List entries of the modality worklist",
+        || Some(Operation::SearchWorklist), worklist::list),
+    route!(BOTH Proved POST "/worklist/entries", "/worklist/entries", "Add or replace an entry of the modality worklist",
+        || Some(Operation::ManageWorklist), worklist::put),
+    route!(BOTH Proved GET "/worklist/entries/{id}", "/worklist/entries/0", "Show an entry of the modality worklist",
+        || Some(Operation::SearchWorklist), worklist::show),
+    route!(BOTH Proved DELETE "/worklist/entries/{id}", "/worklist/entries/0",
+        "Remove an entry of the modality worklist", || Some(Operation::ManageWorklist), worklist::remove),
     // ledger (C2SP tlog-tiles)
     route!(BOTH Proved GET "/ledger/objects/{*file}", "/ledger/objects/checkpoint", "Files of the objects log",
         || Some(Operation::ReadLedger { log: LogName::Objects }), ledger::objects),

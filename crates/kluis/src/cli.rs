@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// List or show studies.
     #[command(subcommand)]
     Study(StudyCommand),
+    /// Take in, list or remove entries of the modality worklist.
+    #[command(subcommand)]
+    Worklist(WorklistCommand),
     /// Hold vault, index and ledger against each other. Exit code 3 where they disagree.
     Verify(VerifyArgs),
     /// Print the signed heads of both logs, or save them: kept elsewhere they prove later that nothing was taken back.
@@ -150,7 +153,7 @@ pub(crate) enum UserCommand {
     Add {
         /// Name of the account.
         name: String,
-        /// admin, radiologist, uploader, auditor or referrer.
+        /// admin, radiologist, uploader, auditor, referrer or scheduler.
         #[arg(long)]
         role: String,
         /// For a referrer: the Referring Physician's Name in that person's studies, as in DICOM (`DOE^JANE`).
@@ -178,7 +181,7 @@ pub(crate) enum TokenCommand {
     Create {
         /// Name of the token.
         name: String,
-        /// admin, radiologist, uploader, auditor or referrer.
+        /// admin, radiologist, uploader, auditor, referrer or scheduler.
         #[arg(long)]
         role: String,
         /// How long it is valid: a number with s, m, h or d.
@@ -232,6 +235,32 @@ pub(crate) enum StudyCommand {
     Show {
         /// Study Instance UID.
         uid: String,
+    },
+}
+
+/// The modality worklist.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorklistCommand {
+    /// Take in worklist files: DICOM files without pixel data, or DICOM JSON. An entry of the same study and step is
+    /// replaced.
+    Import {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List entries by date and time.
+    List {
+        /// How many at most, 1000 or fewer.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// How many are passed over.
+        #[arg(long, default_value_t = 0)]
+        offset: u32,
+    },
+    /// Remove an entry.
+    Remove {
+        /// Id of the entry, as the list tells it.
+        id: String,
     },
 }
 

@@ -48,6 +48,11 @@ impl DataDir {
         self.index().join("outbox.db")
     }
 
+    /// Entries of the worklist and performed steps: not derived from anything.
+    pub(crate) fn worklist(&self) -> PathBuf {
+        self.index().join("worklist.db")
+    }
+
     pub(crate) fn index(&self) -> PathBuf {
         self.0.join("index")
     }

@@ -128,6 +128,7 @@ async fn one(dir: &DataDir, client: &Client, command: &Command, output: &Output)
         Command::Token(command) => command::token::run(client, command, output).await?,
         Command::Export(args) => command::export::run(dir, client, args, output).await?,
         Command::Study(command) => command::study::run(client, command, output).await?,
+        Command::Worklist(command) => return Ok(found(command::worklist::run(client, command, output).await?, FAILED)),
         Command::Verify(args) => return Ok(found(command::verify::run(client, args, output).await?, FOUND)),
         Command::Checkpoint(args) => command::checkpoint::run(client, args, output).await?,
         Command::Init(_) | Command::Serve(_) | Command::Demo(_) | Command::Import(_) | Command::Index(_) => {}

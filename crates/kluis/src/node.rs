@@ -8,7 +8,7 @@ use kluis_dicom::limits::Limits;
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox, SqliteWorklist},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
@@ -62,6 +62,8 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
     }
     let outbox = SqliteOutbox::open(&dir.outbox(), &keys.derive("outbox/1"))
         .context("cannot open the outbox; without it, what is still to be sent is forgotten")?;
+    let worklist = SqliteWorklist::open(&dir.worklist(), &keys.derive("worklist/1"))
+        .context("cannot open the worklist; restore it from the backup")?;
     let authenticator = Arc::new(Authenticator::new(Arc::clone(&directory)));
     let (vault, gaps) = open_vault(dir, index.as_ref()).await?;
     let parts = Parts {
@@ -73,6 +75,7 @@ pub(crate) async fn open(dir: &DataDir) -> Result<Option<Node>> {
         gaps,
         key_table: Arc::new(key_table),
         outbox: Arc::new(outbox),
+        worklist: Arc::new(worklist),
         keys,
         index,
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,

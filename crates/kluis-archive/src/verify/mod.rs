@@ -131,6 +131,7 @@ async fn databases(inner: &Inner, report: &mut VerifyReport) -> Result<(), Archi
     for (store, file, checked) in [
         ("keys", "keys.db", inner.study_keys.check_table().await.map_err(ArchiveError::from)),
         ("outbox", "outbox.db", inner.outbox.check().await.map_err(ArchiveError::from)),
+        ("worklist", "worklist.db", inner.worklist.check().await.map_err(ArchiveError::from)),
         ("directory", "directory.db", inner.registrar.check().await.map_err(ArchiveError::from)),
     ] {
         match checked {

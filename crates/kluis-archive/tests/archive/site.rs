@@ -18,7 +18,7 @@ use kluis_dicom::{
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox, SqliteWorklist},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider};
 use kluis_ledger::Log;
@@ -91,6 +91,7 @@ pub async fn open_with(
         authenticator: Arc::new(Authenticator::new(Arc::clone(&directory))),
         registrar: Registrar::new(directory, authority),
         key_table: Arc::new(SqliteKeyTable::open(&dir.join("keys.db"), &keys.derive("keytable/1")).unwrap()),
+        worklist: Arc::new(SqliteWorklist::open(&dir.join("worklist.db"), &keys.derive("worklist/1")).unwrap()),
         keys,
         index,
         vault,

@@ -10,8 +10,8 @@ use std::{
 use kluis_archive::{Archive, Clock, Parts, Settings};
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
-    Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
+    Index, Worklist,
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox, SqliteWorklist},
 };
 use kluis_keys::{KeyRing, LogSigner, RootProvider, StudyKeys};
 use kluis_ledger::Log;
@@ -54,10 +54,11 @@ pub fn signer() -> Box<dyn kluis_ledger::Signer> {
     Box::new(Signer(LogSigner::from_seed(&[7; 32]).unwrap()))
 }
 
-/// What does not take part in the simulation and is the same for all runs: the root key, devices and people.
+/// What does not take part in the simulation and is the same for all runs: the root key, devices and people, the worklist.
 struct Site {
     folder: TempDir,
     directory: Arc<dyn Directory>,
+    worklist: Arc<dyn Worklist>,
     authority: Arc<CertificateAuthority>,
 }
 
@@ -70,9 +71,11 @@ fn site() -> &'static Site {
         keys.log_signer("audit").unwrap();
         let path = folder.path().join("directory.db");
         let directory = Arc::new(SqliteDirectory::open(&path, &keys.derive("directory/1")).unwrap());
+        let worklist = folder.path().join("worklist.db");
+        let worklist = Arc::new(SqliteWorklist::open(&worklist, &keys.derive("worklist/1")).unwrap());
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let authority = Arc::new(CertificateAuthority::create(now).unwrap());
-        Site { folder, directory, authority }
+        Site { folder, directory, worklist, authority }
     })
 }
 
@@ -185,6 +188,7 @@ impl Machine {
             key_table: Arc::new(CountedKeys { keys: table, folder: root }),
             keys,
             index: counted,
+            worklist: Arc::clone(&site.worklist),
             vault: Arc::clone(&vault) as _,
             gaps,
             outbox,

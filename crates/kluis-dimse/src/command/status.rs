@@ -9,6 +9,8 @@ impl Status {
     pub const SUCCESS: Self = Self(0x0000);
     /// Invalid attribute value (PS3.7 C.5).
     pub const INVALID_ATTRIBUTE_VALUE: Self = Self(0x0106);
+    /// Attribute list error, a warning: some attributes were left as they are (PS3.7 C.4).
+    pub const ATTRIBUTE_LIST_ERROR: Self = Self(0x0107);
     /// Processing failure (PS3.7 C.5.12).
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// Duplicate SOP instance (PS3.7 C.5.6).

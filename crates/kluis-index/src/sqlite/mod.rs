@@ -1,6 +1,7 @@
-//! SQLite, encrypted as a whole with SQLCipher: the index, the directory and the key table of one node, a file each.
+//! SQLite, encrypted as a whole with SQLCipher: the index, the worklist, the directory and the key table of one node, a file
+//! each.
 //!
-//! The index may lose its last moments in a crash (it is replayed from the packs), the other two lose nothing that was
+//! The index may lose its last moments in a crash (it is replayed from the packs), the others lose nothing that was
 //! answered.
 
 mod check;
@@ -17,6 +18,7 @@ mod outbox;
 mod schema;
 mod seal;
 mod search;
+mod worklist;
 
 #[cfg(test)]
 mod directory_tests;
@@ -45,6 +47,7 @@ use crate::{
 pub use directory::SqliteDirectory;
 pub use key_table::SqliteKeyTable;
 pub use outbox::SqliteOutbox;
+pub use worklist::SqliteWorklist;
 
 /// `name_group.kind` of Patient's Name.
 const PATIENT_NAME: i64 = 1;

@@ -22,6 +22,9 @@ pub(super) const KEYS: Schema = Schema { application_id: 0x4B4C_5533, steps: &[K
 /// `outbox.db`: what is still to be done for others. Not derived from anything.
 pub(super) const OUTBOX: Schema = Schema { application_id: 0x4B4C_5535, steps: &[OUTBOX_1] };
 
+/// `worklist.db`: entries of the worklist and performed procedure steps. Not derived from anything.
+pub(super) const WORKLIST: Schema = Schema { application_id: 0x4B4C_5534, steps: &[WORKLIST_1] };
+
 /// `number_order` is Instance or Series Number, the largest integer where there is none. Text that is no date or time
 /// stands as `''` in the columns of dates. `study_text` holds the trigrams of the folded names and the description;
 /// `name_group` the ideographic and phonetic groups of names (PS3.5 6.2.1), of which most archives have none;
@@ -194,6 +197,44 @@ CREATE TABLE token (
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// `entry.state`: 0 scheduled, 1 started, 2 completed, 3 discontinued; `step.state`: 0 in progress, 1 completed,
+/// 2 discontinued. `entry.stations` has AE titles each between backslashes.
+const WORKLIST_1: &str = "
+CREATE TABLE entry (
+  entry_key INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  study_uid TEXT NOT NULL,
+  step_id TEXT NOT NULL,
+  start_date TEXT NOT NULL,
+  start_time TEXT NOT NULL,
+  stations TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  attributes TEXT NOT NULL,
+  UNIQUE (study_uid, step_id)
+) STRICT;
+CREATE INDEX entry_start ON entry (start_date, start_time, entry_key, state, stations);
+CREATE INDEX entry_ended ON entry (changed_at) WHERE state >= 2;
+
+CREATE TABLE step (
+  step_key INTEGER PRIMARY KEY,
+  uid TEXT NOT NULL UNIQUE,
+  sender TEXT NOT NULL,
+  study_uid TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  attributes TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE performed (
+  step_key INTEGER NOT NULL REFERENCES step ON DELETE CASCADE,
+  entry_key INTEGER NOT NULL REFERENCES entry ON DELETE CASCADE,
+  PRIMARY KEY (step_key, entry_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX performed_entry ON performed (entry_key);
 ";
 
 const KEYS_1: &str = "

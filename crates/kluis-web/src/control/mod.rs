@@ -63,7 +63,7 @@ impl From<ManageError> for WebError {
 }
 
 /// What was asked with a permit; where it is wrong, the audit entry says failed.
-fn asked<A: Act, T>(permit: Permit<A>, read: Result<T, WebError>) -> Result<(Permit<A>, T), WebError> {
+pub(crate) fn asked<A: Act, T>(permit: Permit<A>, read: Result<T, WebError>) -> Result<(Permit<A>, T), WebError> {
     match read {
         Ok(value) => Ok((permit, value)),
         Err(error) => {
@@ -73,7 +73,7 @@ fn asked<A: Act, T>(permit: Permit<A>, read: Result<T, WebError>) -> Result<(Per
     }
 }
 
-fn json_answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, WebError> {
+pub(crate) fn json_answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, WebError> {
     let text = serde_json::to_vec(value).map_err(|_| WebError::Damaged(None))?;
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

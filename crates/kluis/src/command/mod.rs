@@ -15,6 +15,7 @@ pub(crate) mod study;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod verify;
+pub(crate) mod worklist;
 mod zip_shelf;
 
 use serde_json::Value;

@@ -87,7 +87,7 @@ fn wrong_use_is_told_by_exit_codes_and_sentences() -> Result<()> {
     let again = kluis(&data, &["init"])?;
     assert_eq!(again.status.code(), Some(1));
     for (arguments, sentence) in [
-        (&["token", "create", "x", "--role", "king"][..], "admin, radiologist, uploader, auditor, referrer"),
+        (&["token", "create", "x", "--role", "king"][..], "admin, radiologist, uploader, auditor, referrer, scheduler"),
         (&["token", "create", "x", "--role", "admin", "--ttl", "8 weeks"], "such as 8h"),
         (&["device", "add", "THIS-IS-FAR-TOO-LONG", "--out", "/nonexistent"], "1 to 16"),
         (&["device", "add", "../evil", "--out", "out"], "only letters"),

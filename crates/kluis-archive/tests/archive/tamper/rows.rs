@@ -201,6 +201,7 @@ pub const KINDS: &[(&str, Manipulation)] = &[
     ("index.db: a byte", |stage, random| file(stage, random, "index.db")),
     ("keys.db: a byte", |stage, random| file(stage, random, "keys.db")),
     ("directory.db: a byte", |stage, random| file(stage, random, "directory.db")),
+    ("worklist.db: a byte", |stage, random| file(stage, random, "worklist.db")),
     ("keys: two keys exchanged", |stage, random| {
         let keys = stage.sql("keys.db", "keytable/1");
         let all = key_ids(&keys);

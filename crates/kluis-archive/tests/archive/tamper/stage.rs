@@ -12,7 +12,7 @@ use kluis_archive::{Archive, Parts, Place, Replayed, Settings, VerifyOptions, Ve
 use kluis_identity::{Authenticator, CertificateAuthority, Directory, Registrar};
 use kluis_index::{
     Index,
-    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox},
+    sqlite::{SqliteDirectory, SqliteIndex, SqliteKeyTable, SqliteOutbox, SqliteWorklist},
 };
 use kluis_keys::{KeyRing, RootProvider};
 use kluis_ledger::{LedgerError, Log};
@@ -257,6 +257,8 @@ impl Stage {
         let directory: Arc<dyn Directory> = Arc::new(directory.map_err(database("directory.db"))?);
         let key_table = SqliteKeyTable::open(&dir.join("keys.db"), &keys.derive("keytable/1"));
         let key_table = Arc::new(key_table.map_err(database("keys.db"))?);
+        let worklist = SqliteWorklist::open(&dir.join("worklist.db"), &keys.derive("worklist/1"));
+        let worklist = Arc::new(worklist.map_err(database("worklist.db"))?);
         let vault = Arc::new(DiskVault::open(&dir.join("packs"), settings()).unwrap());
         let mark = index.watermark().await.map_err(database("index.db"))?;
         let safe = mark.map_or_else(Position::default, |mark| Position { pack: mark.pack, offset: mark.offset });
@@ -270,6 +272,7 @@ impl Stage {
             registrar: Registrar::new(directory, authority),
             clock: Arc::clone(&self.clock) as _,
             key_table,
+            worklist,
             keys,
             index,
             vault,

@@ -9,6 +9,8 @@ use reqwest::StatusCode;
 use crate::support::{
     Server,
     dicomweb::{find, get, stow},
+    dimse::normalized,
+    worklist,
 };
 
 const NAME: &str = "ZEBRAFISH^QUETZALCOATL";
@@ -36,6 +38,21 @@ async fn no_byte_of_a_marked_patient_lies_open() -> Result<()> {
     // a broken one too: its error must not tell either
     std::fs::write(import.join("two.dcm"), &marked(7).file()[..2000])?;
     let _ = server.command(&["import", import.to_str().unwrap_or_default()]);
+
+    // an entry of the worklist, one that is refused, and a performed step
+    let mut entry = worklist::entry(1, "CT1", "20261123", "0800");
+    entry["00100010"]["Value"][0]["Alphabetic"] = NAME.into();
+    entry["00100020"]["Value"][0] = ID.into();
+    worklist::put(&server, &[entry.clone()])?;
+    entry["0020000D"]["Value"][0] = ID.into();
+    assert!(worklist::put(&server, &[entry]).is_err());
+    let device = server.device("CT1", "worklist")?;
+    let mut step = worklist::step(1);
+    step["00100010"]["Value"][0]["Alphabetic"] = NAME.into();
+    let request = |uid: &str| serde_json::json!({ "operation": "N-CREATE", "class": worklist::PERFORMED_STEP, "instance": uid, "attributes": step });
+    let requests = serde_json::json!([request("2.25.1"), request("2.25.1")]);
+    let answer = normalized(&server, "CT1", Some((&device, "CT1")), &requests)?;
+    assert_eq!((&answer["answers"][0]["status"], &answer["answers"][1]["status"]), (&0.into(), &0x0111.into()));
 
     // while the node runs, and read back in every form
     let study = marked(1).study;

@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 use crate::support::{
     Server,
     dicomweb::stow,
-    dimse::{Listed, commit, find, get, send, transfer},
+    dimse::{Listed, commit, find, get, normalized, send, transfer},
+    worklist,
 };
 
 /// What a role gets at a route that needs proof.
@@ -30,21 +31,23 @@ enum Expect {
 
 /// The roles that get as far as the handler, by operation. What is not here is for the control socket alone.
 const ROLES: &[(&str, &[Role])] = {
-    use Role::{Admin, Auditor, Radiologist, Referrer, Uploader};
+    use Role::{Admin, Auditor, Radiologist, Referrer, Scheduler, Uploader};
     &[
         ("search-studies", &[Admin, Radiologist, Referrer]),
         ("search-series", &[Admin, Radiologist, Referrer]),
         ("search-instances", &[Admin, Radiologist, Referrer]),
         ("retrieve", &[Admin, Radiologist]),
         ("store", &[Admin, Uploader]),
+        ("search-worklist", &[Admin, Scheduler]),
+        ("manage-worklist", &[Admin, Scheduler]),
         ("read-objects-log", &[Admin, Auditor]),
         ("read-audit-log", &[Admin, Auditor]),
         ("view-console", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
         ("view-upload", &[Admin, Uploader]),
         ("view-viewer", &[Admin, Radiologist, Referrer]),
         ("read-metrics", &[Admin]),
-        ("read-api-description", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
-        ("sign-out", &[Admin, Radiologist, Referrer, Uploader, Auditor]),
+        ("read-api-description", &[Admin, Radiologist, Referrer, Uploader, Auditor, Scheduler]),
+        ("sign-out", &[Admin, Radiologist, Referrer, Uploader, Auditor, Scheduler]),
     ]
 };
 
@@ -66,6 +69,10 @@ const LINES: &[(&str, &str)] = &[
     ("GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/metadata", "retrieve"),
     ("GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", "retrieve"),
     ("GET /dicom-web/studies/{study}/series/{series}/instances/{instance}/bulkdata/{index}", "retrieve"),
+    ("GET /worklist/entries", "search-worklist"),
+    ("POST /worklist/entries", "manage-worklist"),
+    ("GET /worklist/entries/{id}", "search-worklist"),
+    ("DELETE /worklist/entries/{id}", "manage-worklist"),
     ("GET /ledger/objects/{*file}", "read-objects-log"),
     ("GET /ledger/audit/{*file}", "read-audit-log"),
     ("GET /metrics", "read-metrics"),
@@ -109,6 +116,9 @@ const SERVICE_LINES: &[(&str, &[DeviceRight])] = &[
     ("Retrieve", &[DeviceRight::Get]),
     ("Retrieve to a third", &[DeviceRight::Move]),
     ("Storage Commitment", &[DeviceRight::Commit]),
+    ("Modality Worklist", &[DeviceRight::Worklist]),
+    ("Modality Performed Procedure Step, creation", &[DeviceRight::Worklist]),
+    ("Modality Performed Procedure Step, update", &[DeviceRight::Worklist]),
 ];
 
 #[test]
@@ -257,6 +267,41 @@ fn nothing_is_committed_to_a_stranger_or_a_device_without_the_right() -> Result<
     for one in answer["answers"].as_array().context("answers")? {
         assert_eq!((&one["status"], &one["reports"]), (&json!(0x0124), &json!([])), "{answer}");
     }
+    Ok(())
+}
+
+/// The worklist likewise: without the right no entry is told and no step is made, and no step of another device is changed.
+#[test]
+fn no_worklist_and_no_step_for_a_stranger_or_a_device_without_the_right() -> Result<()> {
+    let (server, stranger) = (Server::start()?, Server::start()?);
+    worklist::put(&server, &[worklist::entry(1, "CT1", "20261123", "0800")])?;
+    let everything_else = "store,find,move,get,commit";
+    let (own, foreign) = (server.device("NOLIST", everything_else)?, stranger.device("NOLIST", "worklist")?);
+    let queries = json!([{ "model": worklist::MODALITY_WORKLIST, "keys": { "PatientName": "" } }]);
+    let step = worklist::step(1);
+    let request = |operation: &str, uid: &str| json!({ "operation": operation, "class": worklist::PERFORMED_STEP, "instance": uid, "attributes": step });
+    let requests = json!([request("N-CREATE", "2.25.1"), request("N-SET", "2.25.1")]);
+    for identity in [None, Some((foreign.as_path(), "NOLIST"))] {
+        for answer in
+            [find(&server, "NOLIST", identity, &queries)?, normalized(&server, "NOLIST", identity, &requests)?]
+        {
+            assert_eq!((&answer["associated"], &answer["answers"]), (&json!(false), &json!([])), "{answer}");
+        }
+    }
+    let answer = find(&server, "NOLIST", Some((&own, "NOLIST")), &queries)?;
+    assert_eq!(answer["answers"][0]["statuses"], json!([0x0124]), "{answer}");
+    let answer = normalized(&server, "NOLIST", Some((&own, "NOLIST")), &requests)?;
+    let statuses: Vec<&Value> = answer["answers"].as_array().context("answers")?.iter().map(|a| &a["status"]).collect();
+    assert_eq!(json!(statuses), json!([0x0124, 0x0124]), "{answer}");
+
+    let (first, second) = (server.device("CT1", "worklist")?, server.device("CT2", "worklist")?);
+    let answer = normalized(&server, "CT1", Some((&first, "CT1")), &json!([request("N-CREATE", "2.25.7")]))?;
+    assert_eq!(answer["answers"][0]["status"], 0, "{answer}");
+    // another's step answers as one that there is not
+    let requests = json!([request("N-SET", "2.25.7"), request("N-SET", "2.25.8")]);
+    let answer = normalized(&server, "CT2", Some((&second, "CT2")), &requests)?;
+    let told = |number: usize| ["status", "comment", "error_id", "attributes"].map(|of| &answer["answers"][number][of]);
+    assert_eq!((told(0), told(0)[0].as_u64()), (told(1), Some(0x0112)));
     Ok(())
 }
 

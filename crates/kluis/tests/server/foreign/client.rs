@@ -24,8 +24,9 @@ impl Drop for Running {
 
 /// Starts a program that listens at a port.
 fn listening(name: &str, arguments: &[&str], port: u16) -> Result<Running> {
-    let running = Running(Command::new(program(name)?).args(arguments).stdin(Stdio::null()).spawn()?);
+    let mut running = Running(Command::new(program(name)?).args(arguments).stdin(Stdio::null()).spawn()?);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(running.0.try_wait()?.is_none(), "{name} ended before it listened");
         pause();
     }
     Ok(running)

@@ -12,3 +12,4 @@ mod orthanc;
 mod routes;
 mod same_set;
 mod viewer;
+mod worklist;

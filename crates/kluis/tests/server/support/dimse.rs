@@ -74,6 +74,13 @@ pub fn tunnelled(server: &Server, (folder, name): (&Path, &str), tool: &str, arg
     Ok(answer["said"].as_str().context("said")?.to_owned())
 }
 
+/// Sends requests of normalized services by `normalized.py`; what it printed.
+pub fn normalized(server: &Server, calling: &str, identity: Option<(&Path, &str)>, requests: &Value) -> Result<Value> {
+    let list = server.beside().join("requests.json");
+    std::fs::write(&list, serde_json::to_vec(requests)?)?;
+    Ok(talk("normalized.py", server, calling, identity, ("--requests", &list))?.answer)
+}
+
 fn talk(
     script: &str,
     server: &Server,

@@ -4,10 +4,12 @@ pub mod dicomweb;
 pub mod dimse;
 pub mod sender;
 pub mod tools;
+pub mod worklist;
 
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -251,9 +253,19 @@ impl Drop for Server {
     }
 }
 
-/// A port of the loopback that nobody listens on just now.
+/// A port of the loopback that nobody listens on just now, below those that the system gives to connections it opens:
+/// such a one might be in use again before the peer that is told the port listens on it.
 pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // tests run as processes of their own at the same time
+    let first = std::process::id().wrapping_mul(61);
+    (0..PORTS.len())
+        .map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start) + PORTS.start)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(is_free)
+        .context("no free port")
 }
 
 /// A short wait between two looks at something that another process does.

@@ -1,0 +1,4 @@
+//! See `kluis_hostile`, target `worklist`.
+#![no_main]
+
+kluis_fuzz::main!("worklist");

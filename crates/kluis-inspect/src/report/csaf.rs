@@ -47,10 +47,15 @@ pub fn csaf(scan: &Scan) -> Value {
                 "namespace": format!("urn:uuid:{}", uuid_of(&scan.scope.owner)),
                 "contact_details": scan.scope.contact,
             },
+            // the profile asks for one that leads outside
             "references": [{
                 "category": "self",
                 "summary": "The scan that this was made from",
                 "url": format!("urn:uuid:{}", uuid_of(&id)),
+            }, {
+                "category": "external",
+                "summary": "DICOM PS3.15: secure transport connection profiles",
+                "url": "https://dicom.nema.org/medical/dicom/current/output/chtml/part15/chapter_B.html",
             }],
             "notes": notes,
             "tracking": {

@@ -38,6 +38,8 @@ struct Labels {
     privacy: &'static str,
     evidence: &'static str,
     severities: [&'static str; 5],
+    /// Imported, inferred, negotiated, proved.
+    proofs: [&'static str; 4],
     levels: [&'static str; 6],
 }
 
@@ -66,6 +68,7 @@ const EN: Labels = Labels {
     privacy: "No patient was read: access was proved by asking for what cannot exist.",
     evidence: "Each connection is a leaf of the log of probes",
     severities: ["info", "low", "medium", "high", "critical"],
+    proofs: ["said by another tool", "inferred", "negotiated", "proved"],
     levels: [
         "closed",
         "refuses strangers",
@@ -101,6 +104,7 @@ const NL: Labels = Labels {
     privacy: "Er is geen patiënt gelezen: toegang is bewezen door te vragen naar wat niet kan bestaan.",
     evidence: "Elke verbinding is een blad van het logboek van proeven",
     severities: ["info", "laag", "middel", "hoog", "kritiek"],
+    proofs: ["gemeld door een ander programma", "afgeleid", "overeengekomen", "bewezen"],
     levels: [
         "gesloten",
         "weigert onbekenden",
@@ -136,6 +140,7 @@ const DE: Labels = Labels {
     privacy: "Kein Patient wurde gelesen: Zugang wurde bewiesen, indem nach Unmöglichem gefragt wurde.",
     evidence: "Jede Verbindung ist ein Blatt des Protokolls der Proben",
     severities: ["Hinweis", "gering", "mittel", "hoch", "kritisch"],
+    proofs: ["von einem anderen Programm gemeldet", "abgeleitet", "vereinbart", "bewiesen"],
     levels: [
         "geschlossen",
         "weist Fremde ab",
@@ -249,7 +254,7 @@ fn findings(out: &mut String, scan: &Scan, language: Language, labels: &Labels) 
             escape(&words.title),
             place(asset, Some(finding.port)),
             escape(&finding.check),
-            word(&finding.proof),
+            labels.proofs.get(finding.proof as usize).copied().unwrap_or_default(),
             finding.score
         )?;
         write!(

@@ -160,7 +160,11 @@ impl ScopeFile {
             }
         }
         for host in &self.hosts {
-            if host.name.is_empty() || host.name.len() > 253 || host.ports.len() > limits::PORTS {
+            // names stand in commands that are shown to people
+            let is_byte =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+            let is_name = (1..=253).contains(&host.name.len()) && host.name.bytes().all(is_byte);
+            if !is_name || host.ports.len() > limits::PORTS {
                 return Err(ScopeError::Unreadable("host", host.name.chars().take(64).collect()));
             }
             if host.called_ae.as_ref().is_some_and(|title| title.parse::<kluis_dicom::AeTitle>().is_err()) {

@@ -140,6 +140,7 @@ fn a_scope_that_says_too_little_or_too_much_is_refused() {
         ("a fast one", format!("{whole}[care]\nconnects_per_s = 1001\n")),
         ("a patient one", format!("{whole}[care]\nanswer_ms = 60000\n")),
         ("a bad window", format!("{whole}[[window]]\nfrom = \"7:00\"\nuntil = \"08:00\"\n")),
+        ("a command for a name", format!("{whole}[[host]]\nname = \"$(reboot)\"\n")),
         ("a bad title", format!("{whole}[[host]]\nname = \"10.0.0.1\"\ncalled_ae = \"THIS TITLE IS TOO LONG\"\n")),
         ("no text", "\u{0}".to_owned()),
     ] {

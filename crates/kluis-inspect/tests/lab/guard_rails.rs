@@ -95,6 +95,13 @@ fn public_addresses_must_show_that_they_are_controlled() {
     std::fs::copy(folder.join("authority.vkey"), root.join("kluis-inspect")).unwrap();
     let server = format!("listen 203.0.113.5:80; root {};", folder.join("control").display());
     let _nginx = peers::nginx(folder, 8099, &server);
+    // the other one serves the key of somebody else
+    let other = folder.join("other");
+    std::fs::create_dir_all(other.join(".well-known")).unwrap();
+    kluis_inspect::scope::write_key_pair("lab", &other).unwrap();
+    std::fs::copy(other.join("authority.vkey"), other.join(".well-known/kluis-inspect")).unwrap();
+    let server = format!("listen 203.0.113.6:80; root {};", other.display());
+    let _other = peers::nginx(folder, 8100, &server);
     let scan = site.run(&format!("public = true\n{public}")).unwrap();
     assert_eq!((scan.assets.len(), scan.coverage.refused), (1, 1), "{scan:#?}");
     assert_eq!(scan.assets[0].address, "203.0.113.5");

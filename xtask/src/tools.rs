@@ -21,15 +21,17 @@ const FOR_BUILDING: &[Need] =
     &[("cc", "gcc"), ("make", "make"), ("perl", "perl"), ("tar", "tar"), ("node", "nodejs"), ("npm", "npm")];
 const FOR_TESTS: &[Need] =
     &[("storescu", "dcmtk"), ("chromium", "chromium"), ("python3", "python3"), ("openssl", "openssl")];
-/// What stands beside us in `cargo xtask bench`; never needed by the tests.
-const FOR_BENCH: &[Need] = &[
+/// What the inspector looks at in its tests, and what stands beside us in `cargo xtask bench`: each in a network of its own.
+const PEERS: &[Need] = &[
     ("storescp", "dcmtk"),
     ("Orthanc", "orthanc"),
     ("nginx", "nginx-light"),
-    ("fio", "fio"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
+    ("tshark", "tshark"),
 ];
+/// What `cargo xtask bench` needs besides.
+const FOR_BENCH: &[Need] = &[("fio", "fio")];
 const ORTHANC_DICOMWEB: (&str, &str) = ("/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "orthanc-dicomweb");
 /// While it says 101, Debian's packages start no daemons.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -53,16 +55,23 @@ pub fn install_for_building() -> Result<()> {
 pub fn install_for_tests(root: &Path) -> Result<()> {
     debian(FOR_BUILDING)?;
     debian(FOR_TESTS)?;
+    peers()?;
     python(root)?;
     npm(root)?;
     cargo_tool(root, NEXTEST)?;
     Ok(())
 }
 
-/// What the comparison needs. The packages would start their daemons on all interfaces; they are kept from it.
+/// What the comparison needs.
 pub fn install_for_bench() -> Result<()> {
     debian(FOR_BUILDING)?;
-    let is_complete = || Path::new(ORTHANC_DICOMWEB.0).exists() && FOR_BENCH.iter().all(|need| find(need.0).is_some());
+    debian(FOR_BENCH)?;
+    peers()
+}
+
+/// The peers. Their packages would start daemons on all interfaces; they are kept from it.
+fn peers() -> Result<()> {
+    let is_complete = || Path::new(ORTHANC_DICOMWEB.0).exists() && PEERS.iter().all(|need| find(need.0).is_some());
     if is_complete() {
         return Ok(());
     }
@@ -72,7 +81,7 @@ pub fn install_for_bench() -> Result<()> {
         fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
     }
     let plugin = (!Path::new(ORTHANC_DICOMWEB.0).exists()).then_some(ORTHANC_DICOMWEB.1);
-    let outcome = debian(FOR_BENCH).and_then(|()| plugin.map_or(Ok(()), |package| install(&[package])));
+    let outcome = debian(PEERS).and_then(|()| plugin.map_or(Ok(()), |package| install(&[package])));
     if is_ours {
         fs::remove_file(policy)?;
     }

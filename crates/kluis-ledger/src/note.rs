@@ -105,7 +105,8 @@ impl VerifierKey {
     }
 
     /// The note: the text, which must end in a newline, an empty line, and one signature line.
-    pub(crate) fn seal(&self, text: &str, signer: &dyn Signer) -> String {
+    #[must_use]
+    pub fn seal(&self, text: &str, signer: &dyn Signer) -> String {
         let mut signature = self.id().to_vec();
         signature.extend_from_slice(&signer.sign(text.as_bytes()));
         format!("{text}\n\u{2014} {} {}\n", self.name, BASE64_STANDARD.encode(signature))

@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// directory.
     #[command(subcommand)]
     Dicom(DicomCommand),
+    /// Find what of your own estate lies open. Needs no data directory.
+    #[command(subcommand)]
+    Inspect(InspectCommand),
 }
 
 /// Arguments of `kluis init`.
@@ -305,4 +308,150 @@ pub(crate) enum RouteCommand {
 pub(crate) enum IndexCommand {
     /// Make the index anew from packs and keys alone. The node must be stopped.
     Rebuild,
+}
+
+/// The inspector.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InspectCommand {
+    /// Look at everything in a signed scope. Exit code 3 where something is wrong.
+    Run(InspectRunArgs),
+    /// Take over what another tool says. Nothing is sent. Exit code 3 where it says that something is open.
+    Import(InspectImportArgs),
+    /// Hold a newer scan against an older one: Good, Bad or Ugly for each place. Exit code 3 where one is not Good.
+    Compare(InspectCompareArgs),
+    /// Make, sign and check scopes.
+    #[command(subcommand)]
+    Scope(ScopeCommand),
+}
+
+/// Arguments of `kluis inspect import`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectImportArgs {
+    /// Whose output it is.
+    #[arg(value_enum, value_name = "TOOL")]
+    pub(crate) tool: Tool,
+    /// Its output.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Keep systems that lie in this scope; of all others only sums are told.
+    #[arg(long, value_name = "SCOPE.toml", requires = "out")]
+    pub(crate) scope: Option<PathBuf>,
+    /// As for `kluis inspect run`.
+    #[arg(long, value_name = "VKEY|FILE", env = "KLUIS_INSPECT_KEY")]
+    pub(crate) key: Option<String>,
+    /// Add to this scan, whose own results stay as they are: a file, or the folder of a scan.
+    #[arg(long, value_name = "SCAN", requires = "scope")]
+    pub(crate) with: Option<PathBuf>,
+    /// New folder for the scan and its reports.
+    #[arg(long, value_name = "DIR", requires = "scope")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Whose output it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tool {
+    /// One JSON document a line.
+    Shodan,
+    /// An array, a search result, or one JSON document a line.
+    Censys,
+    /// The XML of -oX.
+    Nmap,
+    /// A report in XML.
+    Openvas,
+    /// The lines of -jsonl.
+    Nuclei,
+}
+
+/// Arguments of `kluis inspect compare`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectCompareArgs {
+    /// The older scan or census: a file, or the folder of a scan.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The newer one.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// By what assets are put together.
+    #[arg(long, value_enum, default_value_t = Place::Site)]
+    pub(crate) by: Place,
+    /// Write one page to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Language of the page.
+    #[arg(long, value_enum, default_value_t = PageLanguage::En)]
+    pub(crate) language: PageLanguage,
+}
+
+/// By what assets are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Place {
+    /// Site.
+    Site,
+    /// Department.
+    Department,
+    /// Country.
+    Country,
+}
+
+/// Language of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PageLanguage {
+    /// English.
+    En,
+    /// Dutch.
+    Nl,
+    /// German.
+    De,
+}
+
+/// Arguments of `kluis inspect run`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectRunArgs {
+    /// The scope; SCOPE.toml.note beside it holds its signature.
+    #[arg(value_name = "SCOPE.toml")]
+    pub(crate) scope: PathBuf,
+    /// Folder for the scan; a run that was stopped goes on in its folder. A file STOP in it ends the run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The verifier key of whoever signs scopes, or a file with it; else authority.vkey beside the scope.
+    #[arg(long, value_name = "VKEY|FILE", env = "KLUIS_INSPECT_KEY")]
+    pub(crate) key: Option<String>,
+    /// Look at this host of the scope only.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) only: Option<String>,
+    /// Look at this port only.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+}
+
+/// Scopes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScopeCommand {
+    /// Make the key that signs scopes: authority.key (keep it) and authority.vkey (give it to who runs the inspector).
+    Key {
+        /// Name of the key: who signs, without spaces.
+        #[arg(long)]
+        name: String,
+        /// Folder for both files.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Sign a scope: writes SCOPE.toml.note beside it.
+    Sign {
+        /// The scope.
+        #[arg(value_name = "SCOPE.toml")]
+        scope: PathBuf,
+        /// The signing key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Say what a scope would look at. Nothing is sent.
+    Check {
+        /// The scope.
+        #[arg(value_name = "SCOPE.toml")]
+        scope: PathBuf,
+        /// As for `kluis inspect run`.
+        #[arg(long, value_name = "VKEY|FILE", env = "KLUIS_INSPECT_KEY")]
+        key: Option<String>,
+    },
 }

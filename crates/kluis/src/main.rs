@@ -29,6 +29,8 @@ use crate::{
 const DONE: u8 = 0;
 /// It failed.
 const FAILED: u8 = 1;
+/// Wrong use; what clap says of wrong arguments.
+const WRONG_USE: u8 = 2;
 /// It found something.
 const FOUND: u8 = 3;
 
@@ -81,6 +83,9 @@ async fn run(cli: Cli) -> Result<u8> {
     if let Command::Dicom(command) = &cli.command {
         return Ok(found(command::dicom::run(command, &output).await?, FAILED));
     }
+    if let Command::Inspect(command) = &cli.command {
+        return command::inspect::run(command, &output).await;
+    }
     let Some(path) = cli.data else {
         bail!("say which data directory: --data DIR, or KLUIS_DATA");
     };
@@ -132,7 +137,7 @@ async fn one(dir: &DataDir, client: &Client, command: &Command, output: &Output)
         Command::Verify(args) => return Ok(found(command::verify::run(client, args, output).await?, FOUND)),
         Command::Checkpoint(args) => command::checkpoint::run(client, args, output).await?,
         Command::Init(_) | Command::Serve(_) | Command::Demo(_) | Command::Import(_) | Command::Index(_) => {}
-        Command::Dicom(_) | Command::Route(_) => {}
+        Command::Dicom(_) | Command::Inspect(_) | Command::Route(_) => {}
     }
     Ok(DONE)
 }

@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod init;
+pub(crate) mod inspect;
 pub(crate) mod route;
 pub(crate) mod serve;
 mod sources;

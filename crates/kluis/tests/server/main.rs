@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod crowd;
 mod foreign;
+mod inspect;
 mod memory;
 mod proof;
 mod support;

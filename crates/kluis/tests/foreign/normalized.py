@@ -13,7 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from peer import parser, tls
+from peer import only_reader, parser, tls
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
@@ -47,6 +47,7 @@ def ask(arguments, requests, answer):
     if not link.is_established:
         raise ConnectionError("rejected" if link.is_rejected else "aborted")
     answer["associated"] = True
+    let_go = only_reader(link)
     for request in requests:
         attributes = Dataset.from_json(request.get("attributes") or {})
         send = {
@@ -64,6 +65,7 @@ def ask(arguments, requests, answer):
                 "attributes": returned.to_json_dict() if returned is not None else None,
             }
         )
+    let_go()
     link.release()
 
 

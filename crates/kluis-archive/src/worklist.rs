@@ -28,6 +28,9 @@ pub enum WorklistError {
     /// The worklist is full.
     #[error("the worklist has no room for another entry; remove some")]
     Full,
+    /// The entry is too long.
+    #[error("the entry has more than 64 KiB of attributes; leave out what a modality does not need")]
+    TooLong,
     /// The disk is.
     #[error("the store is full")]
     StorageFull,
@@ -67,6 +70,7 @@ impl Archive {
             EntryPut::Added => Ok(PutEntry { id, is_replaced: false }),
             EntryPut::Replaced { id } => Ok(PutEntry { id, is_replaced: true }),
             EntryPut::TooMany => Err(WorklistError::Full),
+            EntryPut::TooLong => Err(WorklistError::TooLong),
         }
     }
 

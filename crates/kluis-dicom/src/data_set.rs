@@ -72,7 +72,7 @@ pub fn write(attributes: &Map<String, Value>, encoding: Encoding) -> Vec<u8> {
         }
         None => _ = attributes.remove(SPECIFIC_CHARACTER_SET),
     }
-    Writer { encoding, repertoire }.attributes(&attributes, MAX_DEPTH, &mut out);
+    Writer { encoding, repertoire }.attributes(&attributes, MAX_DEPTH, true, &mut out);
     out
 }
 
@@ -83,9 +83,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn attributes(self, attributes: &Map<String, Value>, depth: usize, out: &mut Vec<u8>) {
-        let mut ordered: Vec<(Tag, &Value)> =
-            attributes.iter().filter_map(|(name, attribute)| Some((tag(name)?, attribute))).collect();
+    /// All text is in the repertoire of the whole: an item that named one of its own would be read in it.
+    fn attributes(self, attributes: &Map<String, Value>, depth: usize, is_top: bool, out: &mut Vec<u8>) {
+        let mut ordered: Vec<(Tag, &Value)> = attributes
+            .iter()
+            .filter(|(name, _)| is_top || *name != SPECIFIC_CHARACTER_SET)
+            .filter_map(|(name, attribute)| Some((tag(name)?, attribute)))
+            .collect();
         ordered.sort_unstable_by_key(|(tag, _)| *tag);
         for (tag, attribute) in ordered {
             let vr = attribute.get("vr").and_then(Value::as_str).and_then(|name| name.parse().ok()).unwrap_or(VR::UN);
@@ -148,7 +152,7 @@ impl Writer {
 
     fn item(self, item: &Map<String, Value>, depth: usize, out: &mut Vec<u8>) {
         let mut content = Vec::new();
-        self.attributes(item, depth, &mut content);
+        self.attributes(item, depth, false, &mut content);
         self.u16(0xFFFE, out);
         self.u16(0xE000, out);
         self.u32(u32::try_from(content.len()).unwrap_or_default(), out);

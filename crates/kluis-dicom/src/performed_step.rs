@@ -14,6 +14,8 @@ const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
 const STEP_ID: Tag = Tag(0x0040, 0x0009);
 /// Scheduled Step Attributes Sequence: which scheduled steps it performs.
 const SCHEDULED_STEPS: Tag = Tag(0x0040, 0x0270);
+/// Most scheduled steps that one performed step names: more than any department groups, and too few to hide a day's work.
+const MAX_SCHEDULED_STEPS: usize = 50;
 /// Performed Procedure Step Discontinuation Reason Code Sequence.
 const REASON: Tag = Tag(0x0040, 0x0281);
 
@@ -137,6 +139,9 @@ impl NewStep {
         if !attributes.contains_key(&name(SCHEDULED_STEPS)) {
             return Err(StepError::Missing(SCHEDULED_STEPS));
         }
+        if items(&attributes, SCHEDULED_STEPS).count() > MAX_SCHEDULED_STEPS {
+            return Err(StepError::Invalid(SCHEDULED_STEPS));
+        }
         let mut scheduled = Vec::new();
         for step in items(&attributes, SCHEDULED_STEPS) {
             let study = required(step, STUDY_INSTANCE_UID)?;
@@ -209,6 +214,18 @@ mod tests {
         let mut step = step();
         change(&mut step);
         NewStep::new(step.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn a_step_names_so_many_scheduled_ones() {
+        let named = |count: usize| {
+            made(|step| {
+                let one = step["00400270"]["Value"][0].clone();
+                step["00400270"]["Value"] = Value::Array(vec![one; count]);
+            })
+        };
+        assert_eq!(named(MAX_SCHEDULED_STEPS).unwrap().scheduled.len(), MAX_SCHEDULED_STEPS);
+        assert_eq!(named(MAX_SCHEDULED_STEPS + 1).err(), Some(StepError::Invalid(SCHEDULED_STEPS)));
     }
 
     #[test]

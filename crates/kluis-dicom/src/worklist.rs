@@ -34,6 +34,8 @@ const REQUIRED_OF_STEP: [Tag; 5] = [STATION_AE_TITLE, START_DATE, START_TIME, Ta
 
 /// Most bytes of a data set that is no image: a performed step with 4,000 images takes 0.6 MB.
 pub const DATA_SET_BYTES: usize = 1024 * 1024;
+/// Most values, items and attributes of it together: each takes a hundred times its bytes in memory.
+const MAX_PARTS: usize = 80_000;
 /// Sequences inside one another in DICOM JSON.
 const MAX_DEPTH: usize = 16;
 /// Most bytes of one text value: what fits behind a length of 16 bits.
@@ -78,6 +80,9 @@ pub enum EntryError {
     /// A value that would be bulk data, or too long.
     #[error("{0} has a value that is too long")]
     TooLong(Tag),
+    /// More values, items and attributes than any entry or step has.
+    #[error("it has too many values")]
+    TooMany,
     /// Sequences inside one another without end.
     #[error("sequences are nested too deeply")]
     TooDeep,
@@ -141,6 +146,10 @@ pub fn read(source: Source, bytes: &[u8]) -> Result<Map<String, Value>, EntryErr
     }
     let mut text = Vec::new();
     dicom_json::write(&outline, &|_| String::new(), &mut text);
+    // looked at before it is taken apart: every part has one of these in front of it
+    if text.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > MAX_PARTS {
+        return Err(EntryError::TooMany);
+    }
     let mut attributes: Map<String, Value> = serde_json::from_slice(&text).map_err(|_| EntryError::NotJson)?;
     // it is set anew wherever the attributes are written
     attributes.remove(&name(SPECIFIC_CHARACTER_SET));

@@ -102,7 +102,7 @@ async fn b17_requests_are_handed_on_whole_and_answered_with_all_that_a_response_
 
     let set = asked(CommandField::N_SET_RQ, STEP, Some("1.2.3"), true);
     let (reply, _) = answered(&mut peer, &set, &arguments).await;
-    assert_eq!((reply.us(element::STATUS), reply.us(element::ERROR_ID)), (Some(0x0110), Some(0xA506)));
+    assert_eq!((reply.us(element::STATUS), reply.us(element::ERROR_ID)), (Some(0x0110), Some(0xA710)));
     assert_eq!(reply.value(element::OFFENDING_ELEMENT), Some(&[0x40, 0, 0x52, 2, 0x10, 0, 0x10, 0][..]));
     assert_eq!(reply.value(element::ERROR_COMMENT), Some(&b"may no longer be updated"[..]));
 

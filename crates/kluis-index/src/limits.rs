@@ -19,6 +19,8 @@ pub const MAX_INSTANCES: usize = 200_000;
 
 /// Most entries of the worklist: those of 1,200 examinations a day for 80 days.
 pub const MAX_ENTRIES: i64 = 100_000;
+/// Most bytes of the attributes of one entry, as JSON.
+pub const MAX_ENTRY_BYTES: usize = 64 << 10;
 /// How long an entry stays whose steps have ended, in days.
 pub const ENDED_ENTRY_DAYS: i64 = 30;
 /// Most performed procedure steps: those of 1,200 examinations a day for 11 years.

@@ -68,13 +68,16 @@ impl std::fmt::Debug for EntryRow {
 pub enum EntryPut {
     /// It is new, under the id that was given.
     Added,
-    /// It took the place of one with the same study and step, whose id and state it has.
+    /// It took the place of one with the same study and step, whose id it has; and its state, but that one which had ended
+    /// and is to be done at another time is work again.
     Replaced {
         /// The id.
         id: String,
     },
     /// There is no room for another.
     TooMany,
+    /// It is longer than [`crate::limits::MAX_ENTRY_BYTES`].
+    TooLong,
 }
 
 /// Behind which entry a page begins. Its `Debug` shows nothing.

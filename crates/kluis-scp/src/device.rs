@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     SERVICES,
-    commitment::{self, Commitments, Listening},
+    commitment::{self, Commitments, Listening, PUSH_MODEL},
     connection::{Caller, House},
     dialer::Dialer,
     find::{self, Asker, Found},
@@ -231,18 +231,20 @@ impl Services for DeviceServices {
             Ok(principal) => principal,
             Err(outcome) => return outcome.into(),
         };
-        if request.service.as_str() == PERFORMED_STEP {
-            let (archive, origin) = (&self.edge.archive, origin(self.caller.source));
-            return performed_step::answer(archive, &principal, origin, request).await;
+        let (archive, origin) = (&self.edge.archive, origin(self.caller.source));
+        match request.service.as_str() {
+            PERFORMED_STEP => performed_step::answer(archive, &principal, origin, request).await,
+            PUSH_MODEL => {
+                let Some(Association { calling, .. }) = &self.association else {
+                    return Outcome::from(Status::PROCESSING_FAILURE).into();
+                };
+                let commitments = &self.edge.commitments;
+                let listening = || commitments.listen(calling, &request.transfer_syntax);
+                self.listening.get_or_insert_with(listening);
+                commitment::answer(archive, &principal, origin, calling, commitments, &request).await
+            }
+            _ => Outcome::from(Status::SOP_CLASS_NOT_SUPPORTED).into(),
         }
-        let Some(Association { calling, .. }) = &self.association else {
-            return Outcome::from(Status::PROCESSING_FAILURE).into();
-        };
-        let (archive, commitments) = (&self.edge.archive, &self.edge.commitments);
-        if self.listening.is_none() {
-            self.listening = Some(commitments.listen(calling, &request.transfer_syntax));
-        }
-        commitment::answer(archive, &principal, origin(self.caller.source), calling, commitments, &request).await
     }
 
     async fn next_event(&mut self) -> Notification {

@@ -20,7 +20,7 @@ use crate::status::{self, told};
 pub(crate) const PERFORMED_STEP: &str = "1.2.840.10008.3.1.2.3.3";
 
 /// Error ID: the step may no longer be updated (PS3.4 Table F.7.2-2).
-const MAY_NO_LONGER_BE_UPDATED: u16 = 0xA506;
+const MAY_NO_LONGER_BE_UPDATED: u16 = 0xA710;
 
 /// Answers a request.
 pub(crate) async fn answer(
@@ -95,7 +95,7 @@ fn attributes(transfer_syntax: &Uid, data_set: Option<&Phi<Vec<u8>>>) -> Result<
     let Some(data_set) = data_set else { return Ok(Map::new()) };
     let source = Source::DataSet { transfer_syntax: transfer_syntax.clone() };
     worklist::read(source, data_set).map_err(|error| match error {
-        EntryError::TooLong(_) => told(Status::RESOURCE_LIMITATION, error.to_string()),
+        EntryError::TooLong(_) | EntryError::TooMany => told(Status::RESOURCE_LIMITATION, error.to_string()),
         other => told(Status::PROCESSING_FAILURE, other.to_string()),
     })
 }

@@ -26,6 +26,7 @@ impl From<WorklistError> for WebError {
         match error {
             WorklistError::NotFound => Self::NotFound,
             WorklistError::Full | WorklistError::StorageFull => Self::NoRoom(error.to_string()),
+            WorklistError::TooLong => Self::BadRequest(error.to_string()),
             WorklistError::Archive(error) => error.into(),
             _ => Self::Unavailable(None),
         }

@@ -92,3 +92,45 @@ fn the_status_stands_in_the_step() {
     let step = items(&attributes, STEP_SEQUENCE).next().unwrap();
     assert_eq!(first_text(step, STEP_STATUS).as_deref(), Some("STARTED"));
 }
+
+/// Text goes out in one repertoire: an item that named another would be read in that.
+#[test]
+fn a_character_set_inside_an_item_changes_no_name() {
+    let set = json!({ "vr": "CS", "Value": ["ISO_IR 192"] });
+    let entry = changed(&format!("{STEP}/00080005"), Some(set)).unwrap();
+    assert_eq!(first_text(&entry.attributes, Tag(0x0010, 0x0010)).as_deref(), Some("Müller^Zoë"));
+    let read = |physician: &str| {
+        let physician = json!({ "vr": "PN", "Value": [{ "Alphabetic": physician }] });
+        let mut json = self::entry();
+        json["00400100"]["Value"][0]["00080005"] = json!({ "vr": "CS", "Value": ["ISO_IR 192"] });
+        json["00400100"]["Value"][0]["00400006"] = physician;
+        let read = read_json(json.to_string().as_bytes()).unwrap();
+        first_text(items(&read, STEP_SEQUENCE).next().unwrap(), Tag(0x0040, 0x0006))
+    };
+    assert_eq!(read("Überall^É").as_deref(), Some("Überall^É"));
+}
+
+/// A value of one byte takes a hundred times that in memory: what would is refused before it is taken apart.
+#[test]
+fn more_values_than_any_entry_has_are_refused() {
+    let names = |values: usize| {
+        let mut text = vec![b'a'];
+        text.extend(b"\\a".repeat(values - 1));
+        text.push(b' ');
+        text.truncate(text.len() & !1);
+        // Other Patient Names (0010,1001), PN in Explicit VR Little Endian
+        let mut bytes = vec![0x10, 0, 0x01, 0x10, b'P', b'N'];
+        bytes.extend(u16::try_from(text.len()).unwrap().to_le_bytes());
+        bytes.extend(text);
+        bytes
+    };
+    let source = || Source::DataSet { transfer_syntax: transfer_syntax::EXPLICIT_LITTLE_ENDIAN.parse().unwrap() };
+    assert!(read(source(), &names(1_000)).is_ok());
+    let mut many: Vec<u8> = Vec::new();
+    for element in 0x01_u8..=0x02 {
+        let mut one = names(30_000);
+        one[2] = element;
+        many.extend(one);
+    }
+    assert_eq!(read(source(), &many), Err(EntryError::TooMany));
+}

@@ -240,7 +240,7 @@ impl Services for Memory {
             CommandField::N_SET_RQ => {
                 let comment = Some("may no longer be updated".into());
                 response.outcome = Outcome { status: Status::PROCESSING_FAILURE, comment };
-                response.error_id = Some(0xA506);
+                response.error_id = Some(0xA710);
                 response.offending = vec![Tag(0x0040, 0x0252), Tag(0x0010, 0x0010)];
             }
             CommandField::N_CREATE_RQ => response.sop_instance = Some(uid("1.2.99")),

@@ -298,6 +298,24 @@ pub(super) fn collect<T>(
     Ok(all)
 }
 
+/// Looks at the rows of a statement one after the other, for as long as `look` says true.
+pub(super) fn walk(
+    connection: &Connection,
+    statement: &'static str,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    mut look: impl FnMut(&rusqlite::Row<'_>) -> Result<bool, IndexError>,
+) -> Result<(), IndexError> {
+    let mut prepared = connection.prepare_cached(sql).map_err(at(statement))?;
+    let mut rows = prepared.query(parameters).map_err(at(statement))?;
+    while let Some(row) = rows.next().map_err(at(statement))? {
+        if !look(row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Reads the first row of a statement, where there is one.
 pub(super) fn first<T>(
     connection: &Connection,

@@ -20,18 +20,16 @@ use super::{
     check,
     column::{get, nanoseconds},
     connection::Profile,
-    database::{Database, change, collect, first},
+    database::{Database, change, collect, first, walk},
     schema,
 };
 use crate::{
     EntryCursor, EntryPage, EntryPut, EntryRow, EntryState, IndexError, StepChanged, StepMade, Worklist,
-    limits::{ENDED_ENTRY_DAYS, MAX_ENTRIES, MAX_LIMIT, MAX_STEP_BYTES, MAX_STEPS},
+    limits::{ENDED_ENTRY_DAYS, MAX_ENTRIES, MAX_ENTRY_BYTES, MAX_LIMIT, MAX_STEP_BYTES, MAX_STEPS},
 };
 
 const PROFILE: Profile = Profile { schema: &schema::WORKLIST, is_durable: true, cache_kib: 8 << 10, readers: 2 };
 
-/// Rows that are looked at in one step of a search.
-const WALK: u32 = 500;
 /// Behind all dates.
 const NO_END: &str = "99999999";
 
@@ -135,9 +133,13 @@ impl Worklist for SqliteWorklist {
 fn put_entry(connection: &Connection, id: String, entry: &Entry, now: i64) -> Result<EntryPut, IndexError> {
     let stations: String = entry.stations.iter().map(|ae| format!("\\{ae}")).chain(["\\".to_owned()]).collect();
     let attributes = to_json(&entry.attributes)?;
+    if attributes.len() > MAX_ENTRY_BYTES {
+        return Ok(EntryPut::TooLong);
+    }
     let (study, step) = (entry.study.as_str(), &entry.step_id);
     let sql = "SELECT id FROM entry WHERE study_uid = ?1 AND step_id = ?2";
     if let Some(id) = first(connection, "find entry", sql, params![study, step], |row| get::<String>(row, 0))? {
+        schedule_anew(connection, &id, entry, now)?;
         let sql = "UPDATE entry SET start_date = ?2, start_time = ?3, stations = ?4, attributes = ?5 WHERE id = ?1";
         let values = params![id, entry.start_date, entry.start_time, stations, attributes];
         change(connection, "replace entry", sql, values)?;
@@ -156,6 +158,18 @@ fn put_entry(connection: &Connection, id: String, entry: &Entry, now: i64) -> Re
     Ok(EntryPut::Added)
 }
 
+/// What has ended and is given another time is to be done again; what was performed of it stays where it is.
+fn schedule_anew(connection: &Connection, id: &str, entry: &Entry, now: i64) -> Result<(), IndexError> {
+    let sql = "UPDATE entry SET state = 0, changed_at = ?4 \
+               WHERE id = ?1 AND state >= 2 AND (start_date, start_time) <> (?2, ?3)";
+    let values = params![id, entry.start_date, entry.start_time, now];
+    if change(connection, "schedule anew", sql, values)? > 0 {
+        let sql = "DELETE FROM performed WHERE entry_key = (SELECT entry_key FROM entry WHERE id = ?1)";
+        change(connection, "part steps", sql, [id])?;
+    }
+    Ok(())
+}
+
 fn search(
     connection: &Connection,
     filters: &[Filter],
@@ -167,32 +181,32 @@ fn search(
     let station = station(filters);
     let sql = "SELECT id, state, study_uid, attributes, start_date, start_time, entry_key FROM entry \
                WHERE start_date <= ?1 AND (start_date, start_time, entry_key) > (?2, ?3, ?4) AND state < 2 \
-               AND (?5 = '' OR instr(stations, ?5) > 0) ORDER BY start_date, start_time, entry_key LIMIT ?6";
+               AND (?5 = '' OR instr(stations, ?5) > 0) ORDER BY start_date, start_time, entry_key";
     // no entry has a time before the empty one
-    let mut at = after.unwrap_or(EntryCursor { start_date: from, start_time: String::new(), entry_key: i64::MIN });
-    let mut entries = Vec::new();
-    loop {
-        let values = params![to, at.start_date, at.start_time, at.entry_key, station, WALK];
-        let rows = collect(connection, "search entries", sql, values, |row| {
-            let cursor = EntryCursor { start_date: get(row, 4)?, start_time: get(row, 5)?, entry_key: get(row, 6)? };
-            Ok((entry_row(row)?, cursor))
-        })?;
-        let is_last = rows.len() < WALK as usize;
-        for (mut row, cursor) in rows {
-            at = cursor;
-            show_state(&mut row);
-            if !matching::matches(filters, &row.attributes, manner) {
-                continue;
+    let from = after.unwrap_or(EntryCursor { start_date: from, start_time: String::new(), entry_key: i64::MIN });
+    let mut page = EntryPage { entries: Vec::new(), next: None };
+    // one row after the other: no more than the page is held
+    walk(
+        connection,
+        "search entries",
+        sql,
+        params![to, from.start_date, from.start_time, from.entry_key, station],
+        |row| {
+            let mut entry = entry_row(row)?;
+            show_state(&mut entry);
+            if !matching::matches(filters, &entry.attributes, manner) {
+                return Ok(true);
             }
-            entries.push(row);
-            if entries.len() == limit {
-                return Ok(EntryPage { entries, next: Some(at) });
+            page.entries.push(entry);
+            if page.entries.len() < limit {
+                return Ok(true);
             }
-        }
-        if is_last {
-            return Ok(EntryPage { entries, next: None });
-        }
-    }
+            page.next =
+                Some(EntryCursor { start_date: get(row, 4)?, start_time: get(row, 5)?, entry_key: get(row, 6)? });
+            Ok(false)
+        },
+    )?;
+    Ok(page)
 }
 
 /// A step that has begun says so, whatever the scheduler last said of it (PS3.3 C.4.10, Scheduled Procedure Step Status).

@@ -2,7 +2,8 @@
 
     tunnel.py --port PORT --ca CA --cert CERT --key KEY -- PROGRAM ARGUMENT ...
 
-Each connection of the program to the port of this script goes on over TLS; host and port are added to its arguments.
+Each connection of the program to the port of this script goes on over TLS. Arguments HOST and PORT of the program become
+where it listens; without them host and port are added behind its arguments.
 Prints {"status": number, "said": text}.
 """
 
@@ -31,11 +32,12 @@ async def run(arguments):
         writer.close()
 
     door = await asyncio.start_server(connected, "127.0.0.1", 0)
-    port = str(door.sockets[0].getsockname()[1])
+    there = {"HOST": "127.0.0.1", "PORT": str(door.sockets[0].getsockname()[1])}
+    program = [there.get(argument, argument) for argument in arguments.program]
+    if program == arguments.program:
+        program += there.values()
     program = await asyncio.create_subprocess_exec(
-        *arguments.program,
-        "127.0.0.1",
-        port,
+        *program,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -182,3 +182,31 @@ async fn an_entry_that_was_selected_by_mistake_is_work_again() {
         assert_eq!(state(&store).await, expected, "{uid}");
     }
 }
+
+#[tokio::test]
+async fn what_has_ended_and_gets_another_time_is_work_again() {
+    let (_folder, store) = store();
+    store.put_entry("a".to_owned(), entry(1, "CT1", "20261123", "0900"), NOW).await.unwrap();
+    let uid: Uid = "2.1".parse().unwrap();
+    store.make_step(&uid, step(1), "device:CT1", NOW).await.unwrap();
+    store.change_step(&uid, ending(StepState::Discontinued), "device:CT1", NOW).await.unwrap();
+    // the scheduler says the same again: nothing has changed
+    store.put_entry("b".to_owned(), entry(1, "CT1", "20261123", "0900"), NOW).await.unwrap();
+    assert_eq!(state(&store).await, EntryState::Discontinued);
+    let later = NOW + Duration::days(ENDED_ENTRY_DAYS);
+    store.put_entry("b".to_owned(), entry(1, "CT1", "20261124", "0900"), later).await.unwrap();
+    assert_eq!(state(&store).await, EntryState::Scheduled);
+    assert_eq!(ids(&store, &[]).await, ["a"]);
+    // the step of before has nothing more to say about it
+    store.make_step(&"2.2".parse().unwrap(), step(1), "device:CT1", later).await.unwrap();
+    assert_eq!(state(&store).await, EntryState::Started);
+}
+
+#[tokio::test]
+async fn an_entry_has_so_many_bytes() {
+    let (_folder, store) = store();
+    let mut long = entry(1, "CT1", "20261123", "0900");
+    long.attributes.insert("00400400".to_owned(), json!({ "vr": "LT", "Value": ["x".repeat(MAX_ENTRY_BYTES)] }));
+    assert_eq!(store.put_entry("a".to_owned(), long, NOW).await.unwrap(), EntryPut::TooLong);
+    assert!(store.entries(0, 10).await.unwrap().is_empty());
+}

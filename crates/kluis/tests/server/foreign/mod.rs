@@ -2,6 +2,7 @@
 
 mod client;
 mod commitment;
+mod dcmtk;
 mod find;
 mod get;
 mod identity;

@@ -263,7 +263,7 @@ fn e05_a_step_goes_on_until_it_has_ended_and_its_entry_with_it() -> Result<()> {
             request("N-SET", Some("2.25.13"), &ending("IN PROGRESS")),
         ],
     )?;
-    let too_late = (0x0110, Some(0xA506));
+    let too_late = (0x0110, Some(0xA710));
     assert_eq!(ended, [(0, None), too_late, too_late, (0, None), (0, None), too_late]);
     let expected = [("P1", "completed"), ("P2", "scheduled"), ("P3", "scheduled"), ("P4", "discontinued")];
     assert_eq!(states(&server)?, expected.map(|(patient, state)| (patient.to_owned(), state.to_owned())));

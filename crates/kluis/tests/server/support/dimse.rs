@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
     Server,
-    tools::{ForeignRun, program, python, python_run},
+    tools::{ForeignRun, program, python_run},
 };
 
 /// What a script reads as `--files`.
@@ -64,14 +64,25 @@ pub fn commit(server: &Server, calling: &str, identity: Option<(&Path, &str)>, q
 
 /// Runs a program that knows no TLS against the DICOM door, through a tunnel with the certificate of a device; what it said.
 pub fn tunnelled(server: &Server, (folder, name): (&Path, &str), tool: &str, arguments: &[&str]) -> Result<String> {
+    let run = tunnelled_run(server, (folder, name), tool, arguments)?;
+    ensure!(run.is_well, "{}", run.answer);
+    Ok(run.answer["said"].as_str().context("said")?.to_owned())
+}
+
+/// Likewise, however it ended. `HOST` and `PORT` among the arguments are where the door is; without them they stand at the end.
+pub fn tunnelled_run(
+    server: &Server,
+    (folder, name): (&Path, &str),
+    tool: &str,
+    arguments: &[&str],
+) -> Result<ForeignRun> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("path");
     let (_, port) = server.dicom_tls.rsplit_once(':').context("address")?;
     let file = |kind: &str| text(&folder.join(format!("{name}.{kind}.pem")));
     let (ca, cert, key) = (text(&server.ca())?, file("cert")?, file("key")?);
     let tool = text(&program(tool)?)?;
     let tunnel = ["--port", port, "--ca", &ca, "--cert", &cert, "--key", &key, "--", &tool];
-    let answer = python("tunnel.py", &[&tunnel[..], arguments].concat())?;
-    Ok(answer["said"].as_str().context("said")?.to_owned())
+    python_run("tunnel.py", &[&tunnel[..], arguments].concat())
 }
 
 /// Sends requests of normalized services by `normalized.py`; what it printed.
